@@ -1,0 +1,132 @@
+//! What a receiver keeps while a frame is cut in half or a fragmented message is open.
+
+use super::message::{Delivery, Kind, OwnedMessage};
+use crate::error::Violation;
+use crate::frame::FrameHeader;
+use crate::limits::Limits;
+use crate::utf8::Utf8;
+
+/// All that a connection owns for receiving; it exists only between the first and the last byte of something.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    header: [u8; FrameHeader::BYTES_MAX],
+    header_bytes: usize,
+    /// The frame whose payload is arriving.
+    pub(super) frame: Option<Frame>,
+    /// The message that is open.
+    pub(super) message: Option<Open>,
+    /// The payload of a control frame, at most 125 bytes.
+    pub(super) control: Vec<u8>,
+}
+
+/// A frame whose payload is arriving.
+#[derive(Debug)]
+pub(super) struct Frame {
+    pub(super) header: FrameHeader,
+    pub(super) received: u64,
+}
+
+impl Frame {
+    pub(super) fn missing(&self) -> u64 {
+        self.header.payload_bytes.saturating_sub(self.received)
+    }
+}
+
+impl Progress {
+    /// Adds to the header that is cut in half as much as fits.
+    pub(super) fn keep_header(&mut self, bytes: &[u8]) {
+        for (slot, &byte) in self.header.iter_mut().skip(self.header_bytes).zip(bytes) {
+            *slot = byte;
+            self.header_bytes += 1;
+        }
+    }
+
+    pub(super) fn kept_header(&self) -> &[u8] {
+        self.header.get(..self.header_bytes).unwrap_or_default()
+    }
+
+    pub(super) fn header_bytes(&self) -> usize {
+        self.header_bytes
+    }
+
+    pub(super) fn forget_header(&mut self) {
+        self.header_bytes = 0;
+    }
+}
+
+/// A message that has begun and not ended.
+#[derive(Debug)]
+pub(super) struct Open {
+    pub(super) kind: Kind,
+    pub(super) delivery: Delivery,
+    /// Payload bytes received so far.
+    pub(super) bytes: u64,
+    pub(super) utf8: Utf8,
+    fragments: u32,
+    empty_fragments: u32,
+    text: String,
+    data: Vec<u8>,
+}
+
+impl Open {
+    pub(super) fn new(kind: Kind, delivery: Delivery) -> Self {
+        Self {
+            kind,
+            delivery,
+            bytes: 0,
+            utf8: Utf8::default(),
+            fragments: 0,
+            empty_fragments: 0,
+            text: String::new(),
+            data: Vec::new(),
+        }
+    }
+
+    /// Counts a fragment against the limits.
+    pub(super) fn count(&mut self, header: &FrameHeader, limits: &Limits) -> Result<(), Violation> {
+        if header.payload_bytes == 0 && !header.fin {
+            self.empty_fragments = self.empty_fragments.saturating_add(1);
+            if self.empty_fragments > limits.empty_fragments_max {
+                return Err(Violation::TooManyEmptyFragments);
+            }
+        }
+        // In parts, a fragment leaves nothing behind.
+        self.fragments = self.fragments.saturating_add(1);
+        if self.fragments > limits.fragments_max && self.delivery == Delivery::Whole {
+            return Err(Violation::TooManyFragments);
+        }
+        Ok(())
+    }
+
+    /// How many of the `length` bytes that are there to take at once: in parts, a character that was begun is finished
+    /// on its own.
+    pub(super) fn cut(&self, length: usize) -> usize {
+        match (self.delivery, self.utf8.missing()) {
+            (Delivery::Whole, _) | (Delivery::Parts, 0) => length,
+            (Delivery::Parts, missing) => length.min(missing),
+        }
+    }
+
+    /// Adds a piece to the message.
+    pub(super) fn gather(&mut self, piece: &[u8]) -> Result<(), Violation> {
+        self.bytes += piece.len() as u64;
+        match self.kind {
+            Kind::Binary => self.data.extend_from_slice(piece),
+            Kind::Text => {
+                let valid = self.utf8.feed(piece).map_err(|_| Violation::InvalidUtf8)?;
+                self.text.extend(valid.joined);
+                self.text.push_str(valid.text);
+            }
+        }
+        Ok(())
+    }
+
+    /// The message, now that its last byte is there.
+    pub(super) fn finish(&mut self) -> Result<OwnedMessage, Violation> {
+        match self.kind {
+            Kind::Binary => Ok(OwnedMessage::Binary(std::mem::take(&mut self.data))),
+            Kind::Text if self.utf8.is_complete() => Ok(OwnedMessage::Text(std::mem::take(&mut self.text))),
+            Kind::Text => Err(Violation::InvalidUtf8),
+        }
+    }
+}

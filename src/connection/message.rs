@@ -1,0 +1,121 @@
+//! What goes in and out of a connection.
+
+use crate::close::Close;
+use crate::frame::Opcode;
+
+/// A message, borrowed from whoever has its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// A text message; always UTF-8.
+    Text(&'a str),
+    /// A binary message.
+    Binary(&'a [u8]),
+}
+
+impl<'a> Message<'a> {
+    /// The payload, whatever its kind.
+    pub const fn as_bytes(self) -> &'a [u8] {
+        match self {
+            Self::Text(text) => text.as_bytes(),
+            Self::Binary(data) => data,
+        }
+    }
+
+    /// A copy that owns its bytes.
+    pub fn to_owned(self) -> OwnedMessage {
+        match self {
+            Self::Text(text) => OwnedMessage::Text(text.into()),
+            Self::Binary(data) => OwnedMessage::Binary(data.into()),
+        }
+    }
+
+    pub(crate) const fn kind(self) -> Kind {
+        match self {
+            Self::Text(_) => Kind::Text,
+            Self::Binary(_) => Kind::Binary,
+        }
+    }
+}
+
+impl<'a> From<&'a str> for Message<'a> {
+    fn from(text: &'a str) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl<'a> From<&'a [u8]> for Message<'a> {
+    fn from(data: &'a [u8]) -> Self {
+        Self::Binary(data)
+    }
+}
+
+/// A message that owns its bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum OwnedMessage {
+    /// A text message; always UTF-8.
+    Text(String),
+    /// A binary message.
+    Binary(Vec<u8>),
+}
+
+impl OwnedMessage {
+    /// The message, borrowed.
+    pub fn as_message(&self) -> Message<'_> {
+        match self {
+            Self::Text(text) => Message::Text(text),
+            Self::Binary(data) => Message::Binary(data),
+        }
+    }
+}
+
+/// A piece of a message that is sent or received without being held whole in memory.
+///
+/// Parts of a text are cut between characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// The bytes of this part, of the kind that the whole message has.
+    pub data: Message<'a>,
+    /// Whether the message ends here.
+    pub last: bool,
+}
+
+/// How messages are delivered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Delivery {
+    /// Whole, within [`Limits::message_bytes_max`](crate::Limits::message_bytes_max).
+    #[default]
+    Whole,
+    /// In parts, as their bytes arrive. Nothing is kept, so that a message may be larger than memory; to count its
+    /// bytes is up to the application.
+    Parts,
+}
+
+/// What a peer sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A whole message.
+    Message(Message<'a>),
+    /// A part of a message, where [`Delivery::Parts`] was chosen.
+    Part(Part<'a>),
+    /// A ping. Its answer is owed already; nothing needs to be done.
+    Ping(&'a [u8]),
+    /// A pong.
+    Pong(&'a [u8]),
+    /// The peer closes, or agrees to close. Nothing comes after it. Its answer is owed already.
+    Close(Close<'a>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Binary,
+}
+
+impl Kind {
+    pub(crate) const fn opcode(self) -> Opcode {
+        match self {
+            Self::Text => Opcode::Text,
+            Self::Binary => Opcode::Binary,
+        }
+    }
+}

@@ -1,0 +1,447 @@
+//! The receiving half: bytes in, events out.
+
+use std::mem;
+use std::sync::Arc;
+
+use super::assembly::{Frame, Open, Progress};
+use super::message::{Delivery, Event, Kind, Message, OwnedMessage, Part};
+use crate::close::{Close, CloseCode};
+use crate::error::Violation;
+use crate::frame::{FrameHeader, Opcode, Role};
+use crate::limits::Limits;
+
+/// The receiving half of a connection.
+///
+/// It owns nothing while no frame is cut in half and no fragmented message is open. Usable alone, for example in a
+/// task that only reads; then pings are the caller's to answer, with
+/// [`Sender::answer`](super::Sender::answer).
+#[derive(Debug)]
+pub struct Receiver {
+    limits: Arc<Limits>,
+    state: State,
+    role: Role,
+    delivery: Delivery,
+}
+
+/// ```text
+///          whole frames            close frame
+///   Ready --------------> Ready ----------------> Closed
+///     |  ^                  |
+///     |  | the rest came    | violation (from any state but Closed)
+///     v  |                  v
+///   Busy                  Failed
+/// ```
+#[derive(Debug)]
+enum State {
+    /// Between two frames, no message open.
+    Ready,
+    /// A frame is cut in half, or a fragmented message is open.
+    Busy(Box<Progress>),
+    /// A close frame came; whatever follows is ignored (RFC 6455 section 5.5.1).
+    Closed,
+    /// The peer broke a rule; whatever follows is ignored (section 7.1.7).
+    Failed(Violation),
+}
+
+impl Receiver {
+    /// The receiving half for an endpoint of this role.
+    pub fn new(role: Role, limits: Arc<Limits>) -> Self {
+        Self { limits, state: State::Ready, role, delivery: Delivery::Whole }
+    }
+
+    /// Takes bytes from the peer, and gives what is in them as events.
+    ///
+    /// Payloads are unmasked in place; a message that lies whole in `bytes` is delivered as a borrow of them.
+    pub fn receive<'a>(&'a mut self, bytes: &'a mut [u8]) -> Events<'a> {
+        Events { receiver: self, bytes, whole: Whole::Nothing }
+    }
+
+    /// Chooses how messages are delivered, from the next one on.
+    pub fn set_delivery(&mut self, delivery: Delivery) {
+        self.delivery = delivery;
+    }
+
+    /// Whether a close frame was received.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.state, State::Closed)
+    }
+
+    /// The violation that ended the connection, if one did.
+    pub fn violation(&self) -> Option<Violation> {
+        match self.state {
+            State::Failed(violation) => Some(violation),
+            State::Ready | State::Busy(_) | State::Closed => None,
+        }
+    }
+
+    pub(crate) fn limits(&self) -> &Arc<Limits> {
+        &self.limits
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.role
+    }
+
+    pub(super) fn fail(&mut self, violation: Violation) -> Violation {
+        self.state = State::Failed(violation);
+        violation
+    }
+
+    /// Nothing is owned and nothing is expected: the next byte begins a frame of a new message.
+    #[cfg(test)]
+    pub(super) fn is_at_rest(&self) -> bool {
+        matches!(self.state, State::Ready)
+    }
+}
+
+/// The events in one run of bytes; made by [`Receiver::receive`].
+///
+/// It may be dropped early: [`remaining`](Self::remaining) bytes at the end of the run were then not consumed, and are to be
+/// given again.
+#[derive(Debug)]
+pub struct Events<'a> {
+    receiver: &'a mut Receiver,
+    /// What is not consumed yet.
+    bytes: &'a mut [u8],
+    /// What was put together from several runs of bytes, for as long as an event borrows it.
+    whole: Whole,
+}
+
+/// An event's bytes, where they did not lie whole in one run.
+#[derive(Debug)]
+enum Whole {
+    Nothing,
+    Text(String),
+    Binary(Vec<u8>),
+    Control(Opcode, Vec<u8>),
+    /// A character whose first bytes came with an earlier run, and whether the message ends with it.
+    Character(String, bool),
+}
+
+/// What one step of the machine came to.
+enum Step<'a> {
+    /// An event whose bytes lie in the run.
+    Event(Event<'a>),
+    /// An event whose bytes are in [`Events::whole`].
+    Whole,
+    /// Go on.
+    Again,
+    /// More bytes are needed.
+    Starved,
+}
+
+impl<'a> Events<'a> {
+    /// The next event; `None` when the bytes are used up.
+    ///
+    /// # Errors
+    ///
+    /// The first [`Violation`] of the peer, and the same one on each later call. Nothing is delivered after it.
+    #[expect(clippy::should_implement_trait, reason = "an Iterator cannot lend")]
+    #[inline]
+    pub fn next(&mut self) -> Result<Option<Event<'_>>, Violation> {
+        if !matches!(self.whole, Whole::Nothing) {
+            self.whole = Whole::Nothing;
+        }
+        loop {
+            match self.step() {
+                Ok(Step::Again) => {}
+                Ok(Step::Event(event)) => return Ok(Some(event)),
+                Ok(Step::Starved) => return Ok(None),
+                Ok(Step::Whole) => break,
+                Err(violation) => return Err(self.receiver.fail(violation)),
+            }
+        }
+        self.whole_event()
+    }
+
+    /// How many bytes at the end of the run were not consumed yet.
+    pub fn remaining(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub(super) fn fail(&mut self, violation: Violation) -> Violation {
+        self.receiver.fail(violation)
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        &self.receiver.limits
+    }
+
+    #[inline]
+    fn step(&mut self) -> Result<Step<'a>, Violation> {
+        match &mut self.receiver.state {
+            State::Ready => self.step_ready(),
+            State::Busy(progress) if progress.frame.is_some() => self.step_payload(),
+            State::Busy(_) => self.step_header(),
+            State::Failed(violation) => Err(*violation),
+            State::Closed => {
+                self.bytes = &mut [];
+                Ok(Step::Starved)
+            }
+        }
+    }
+
+    /// A frame begins, and no message is open. The way of nearly all messages: nothing is copied or allocated.
+    #[inline]
+    fn step_ready(&mut self) -> Result<Step<'a>, Violation> {
+        let Some((header, header_bytes)) = FrameHeader::parse(self.bytes, self.receiver.role.peer())? else {
+            if !self.bytes.is_empty() {
+                let mut progress = Progress::default();
+                progress.keep_header(self.take(self.bytes.len()));
+                self.receiver.state = State::Busy(Box::new(progress));
+            }
+            return Ok(Step::Starved);
+        };
+        check_size(&header, 0, self.receiver.delivery, &self.receiver.limits)?;
+        let there = self.bytes.len() - header_bytes;
+        let length = match usize::try_from(header.payload_bytes) {
+            Ok(length) if length <= there && (header.fin || header.opcode.is_control()) => length,
+            _ => {
+                self.take(header_bytes);
+                return self.begin_frame(header, Box::default());
+            }
+        };
+        self.take(header_bytes);
+        let payload = self.take(length);
+        unmask(payload, &header, 0);
+        self.event(header.opcode, payload)
+    }
+
+    /// The event of a frame that lies whole in the run and belongs to no fragmented message.
+    #[inline]
+    fn event(&mut self, opcode: Opcode, payload: &'a [u8]) -> Result<Step<'a>, Violation> {
+        let message = match opcode {
+            Opcode::Text => match simdutf8::basic::from_utf8(payload) {
+                Ok(text) => Message::Text(text),
+                Err(_) => return Err(Violation::InvalidUtf8),
+            },
+            Opcode::Binary => Message::Binary(payload),
+            Opcode::Continuation => return Err(Violation::NothingToContinue),
+            Opcode::Ping => return Ok(Step::Event(Event::Ping(payload))),
+            Opcode::Pong => return Ok(Step::Event(Event::Pong(payload))),
+            Opcode::Close => {
+                let close = parse_close(payload)?;
+                self.receiver.state = State::Closed;
+                return Ok(Step::Event(Event::Close(close)));
+            }
+        };
+        Ok(Step::Event(match self.receiver.delivery {
+            Delivery::Whole => Event::Message(message),
+            Delivery::Parts => Event::Part(Part { data: message, last: true }),
+        }))
+    }
+
+    /// A header was cut in half, or a fragmented message waits for its next frame.
+    fn step_header(&mut self) -> Result<Step<'a>, Violation> {
+        let State::Busy(progress) = &mut self.receiver.state else { return Ok(Step::Again) };
+        let kept = progress.header_bytes();
+        let sender = self.receiver.role.peer();
+        let parsed = if kept == 0 {
+            FrameHeader::parse(self.bytes, sender)?
+        } else {
+            progress.keep_header(self.bytes);
+            FrameHeader::parse(progress.kept_header(), sender)?
+        };
+        let Some((header, header_bytes)) = parsed else {
+            if kept == 0 {
+                progress.keep_header(self.bytes);
+            }
+            self.bytes = &mut [];
+            return Ok(Step::Starved);
+        };
+        progress.forget_header();
+        let progress = mem::take(progress);
+        self.take(header_bytes - kept);
+        self.begin_frame(header, progress)
+    }
+
+    /// The header is whole: refuses what it announces, or makes room in the state for it.
+    fn begin_frame(
+        &mut self,
+        header: FrameHeader,
+        mut progress: Box<Progress>,
+    ) -> Result<Step<'a>, Violation> {
+        let limits = &self.receiver.limits;
+        match (header.opcode, &mut progress.message) {
+            (Opcode::Text | Opcode::Binary, None) => {
+                let kind = if header.opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
+                check_size(&header, 0, self.receiver.delivery, limits)?;
+                let mut open = Open::new(kind, self.receiver.delivery);
+                if !header.fin {
+                    open.count(&header, limits)?;
+                }
+                progress.message = Some(open);
+            }
+            (Opcode::Continuation, Some(open)) => {
+                check_size(&header, open.bytes, open.delivery, limits)?;
+                open.count(&header, limits)?;
+            }
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+            //# The fragments of one message MUST NOT be interleaved between the
+            //# fragments of another message unless an extension has been
+            //# negotiated that can interpret the interleaving.
+            (Opcode::Text | Opcode::Binary, Some(_)) => return Err(Violation::MessageInterrupted),
+            (Opcode::Continuation, None) => return Err(Violation::NothingToContinue),
+            (Opcode::Close | Opcode::Ping | Opcode::Pong, _) => {}
+        }
+        progress.frame = Some(Frame { header, received: 0 });
+        self.receiver.state = State::Busy(progress);
+        Ok(Step::Again)
+    }
+
+    /// A frame's payload, of which at least a part had not come with its header.
+    fn step_payload(&mut self) -> Result<Step<'a>, Violation> {
+        let State::Busy(progress) = &mut self.receiver.state else { return Ok(Step::Again) };
+        let Some(frame) = &mut progress.frame else { return Ok(Step::Again) };
+        let header = frame.header;
+        let missing = frame.missing();
+        if missing > 0 && self.bytes.is_empty() {
+            return Ok(Step::Starved);
+        }
+        let mut length = usize::try_from(missing).map_or(self.bytes.len(), |it| it.min(self.bytes.len()));
+        if let Some(open) = &progress.message
+            && !header.opcode.is_control()
+        {
+            length = open.cut(length);
+        }
+        let bytes = mem::take(&mut self.bytes);
+        let (piece, rest) = bytes.split_at_mut_checked(length).unwrap_or((&mut [], &mut []));
+        self.bytes = rest;
+        unmask(piece, &header, frame.received);
+        frame.received += piece.len() as u64;
+        let ended = frame.missing() == 0;
+        if ended {
+            progress.frame = None;
+        }
+        if header.opcode.is_control() {
+            self.control(header.opcode, piece, ended)
+        } else {
+            self.data(piece, ended && header.fin)
+        }
+    }
+
+    /// A piece of a control frame's payload.
+    fn control(&mut self, opcode: Opcode, piece: &[u8], ended: bool) -> Result<Step<'a>, Violation> {
+        let State::Busy(progress) = &mut self.receiver.state else { return Ok(Step::Again) };
+        progress.control.extend_from_slice(piece);
+        if !ended {
+            return Ok(Step::Starved);
+        }
+        let payload = mem::take(&mut progress.control);
+        if opcode == Opcode::Close {
+            parse_close(&payload)?;
+            self.receiver.state = State::Closed;
+        } else if progress.message.is_none() {
+            self.receiver.state = State::Ready;
+        }
+        self.whole = Whole::Control(opcode, payload);
+        Ok(Step::Whole)
+    }
+
+    /// A piece of a message, which may be its last.
+    fn data(&mut self, piece: &'a [u8], last: bool) -> Result<Step<'a>, Violation> {
+        let State::Busy(progress) = &mut self.receiver.state else { return Ok(Step::Again) };
+        let Some(open) = &mut progress.message else { return Ok(Step::Again) };
+        let step = match open.delivery {
+            Delivery::Parts => Self::part(open, piece, last, &mut self.whole)?,
+            Delivery::Whole => {
+                open.gather(piece)?;
+                if !last {
+                    return Ok(Step::Again);
+                }
+                self.whole = match open.finish()? {
+                    OwnedMessage::Text(text) => Whole::Text(text),
+                    OwnedMessage::Binary(data) => Whole::Binary(data),
+                };
+                Step::Whole
+            }
+        };
+        if last {
+            self.receiver.state = State::Ready;
+        }
+        Ok(step)
+    }
+
+    /// A piece of a message that is delivered in parts.
+    fn part(open: &mut Open, piece: &'a [u8], last: bool, whole: &mut Whole) -> Result<Step<'a>, Violation> {
+        open.bytes += piece.len() as u64;
+        let data = match open.kind {
+            Kind::Binary => Message::Binary(piece),
+            Kind::Text => {
+                let valid = open.utf8.feed(piece).map_err(|_| Violation::InvalidUtf8)?;
+                if last && !open.utf8.is_complete() {
+                    return Err(Violation::InvalidUtf8);
+                }
+                if let Some(joined) = valid.joined {
+                    *whole = Whole::Character(joined.into(), last);
+                    return Ok(Step::Whole);
+                }
+                Message::Text(valid.text)
+            }
+        };
+        if data.as_bytes().is_empty() && !last {
+            return Ok(Step::Again);
+        }
+        Ok(Step::Event(Event::Part(Part { data, last })))
+    }
+
+    /// The event that lies in `whole`.
+    fn whole_event(&self) -> Result<Option<Event<'_>>, Violation> {
+        Ok(Some(match &self.whole {
+            Whole::Text(text) => Event::Message(Message::Text(text)),
+            Whole::Binary(data) => Event::Message(Message::Binary(data)),
+            Whole::Character(text, last) => Event::Part(Part { data: Message::Text(text), last: *last }),
+            Whole::Control(Opcode::Ping, payload) => Event::Ping(payload),
+            Whole::Control(Opcode::Pong, payload) => Event::Pong(payload),
+            Whole::Control(_, payload) => Event::Close(parse_close(payload)?),
+            Whole::Nothing => return Ok(None),
+        }))
+    }
+
+    #[inline]
+    fn take(&mut self, length: usize) -> &'a mut [u8] {
+        let bytes = mem::take(&mut self.bytes);
+        let (taken, rest) = bytes.split_at_mut_checked(length).unwrap_or((&mut [], &mut []));
+        self.bytes = rest;
+        taken
+    }
+}
+
+#[inline]
+fn unmask(payload: &mut [u8], header: &FrameHeader, offset: u64) {
+    if let Some(key) = header.mask {
+        crate::frame::mask(payload, key, offset);
+    }
+}
+
+/// Refuses a frame that would take its message over the limit. `before` is the length of the fragments before it.
+#[inline]
+fn check_size(
+    header: &FrameHeader,
+    before: u64,
+    delivery: Delivery,
+    limits: &Limits,
+) -> Result<(), Violation> {
+    if delivery == Delivery::Parts {
+        return Ok(());
+    }
+    match before.checked_add(header.payload_bytes) {
+        Some(total) if total <= limits.message_bytes_max as u64 || header.opcode.is_control() => Ok(()),
+        _ => Err(Violation::MessageTooBig),
+    }
+}
+
+/// The body of a close frame.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+//# If there is a body, the first two bytes of
+//# the body MUST be a 2-byte unsigned integer (in network byte order)
+//# representing a status code with value /code/ defined in Section 7.4.
+fn parse_close(body: &[u8]) -> Result<Close<'_>, Violation> {
+    let Some((&code, reason)) = body.split_first_chunk::<2>() else {
+        return if body.is_empty() { Ok(Close::default()) } else { Err(Violation::CloseBodyOfOneByte) };
+    };
+    let code = u16::from_be_bytes(code);
+    let code = CloseCode::new(code).ok_or(Violation::CloseCodeNotAllowed(code))?;
+    let reason = simdutf8::basic::from_utf8(reason).map_err(|_| Violation::InvalidUtf8)?;
+    Ok(Close { code: Some(code), reason })
+}

@@ -1,0 +1,323 @@
+//! The frame header (RFC 6455 section 5.2).
+
+use crate::error::Violation;
+
+/// Which end of a connection an endpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// The end that connected; it masks what it sends.
+    Client,
+    /// The end that accepted; it does not.
+    Server,
+}
+
+impl Role {
+    /// The role at the other end.
+    pub const fn peer(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+}
+
+/// What a frame is (RFC 6455 section 11.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Opcode {
+    /// A further fragment of the message that is open.
+    Continuation = 0x0,
+    /// The only or the first frame of a text message.
+    Text = 0x1,
+    /// The only or the first frame of a binary message.
+    Binary = 0x2,
+    /// The closing handshake.
+    Close = 0x8,
+    /// A question whether the peer lives.
+    Ping = 0x9,
+    /// The answer to a ping, or a sign of life that nobody asked for.
+    Pong = 0xA,
+}
+
+impl Opcode {
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+    //# If an unknown
+    //# opcode is received, the receiving endpoint MUST _Fail the
+    //# WebSocket Connection_.
+    const fn parse(bits: u8) -> Result<Self, Violation> {
+        match bits {
+            0x0 => Ok(Self::Continuation),
+            0x1 => Ok(Self::Text),
+            0x2 => Ok(Self::Binary),
+            0x8 => Ok(Self::Close),
+            0x9 => Ok(Self::Ping),
+            0xA => Ok(Self::Pong),
+            reserved => Err(Violation::ReservedOpcode(reserved)),
+        }
+    }
+
+    /// Whether the frame is about the connection and not part of a message.
+    pub const fn is_control(self) -> bool {
+        match self {
+            Self::Close | Self::Ping | Self::Pong => true,
+            Self::Continuation | Self::Text | Self::Binary => false,
+        }
+    }
+}
+
+/// The header of a frame. One that was parsed is legal for the role that sent it.
+///
+/// ```
+/// use tautline::frame::{FrameHeader, Opcode, Role};
+///
+/// let frame = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]; // a masked "Hello"
+/// let (header, bytes) = FrameHeader::parse(&frame, Role::Client)?.expect("enough bytes");
+/// assert_eq!(bytes, 6);
+/// assert_eq!(header.opcode, Opcode::Text);
+/// assert_eq!(header.payload_bytes, 5);
+/// # Ok::<(), tautline::Violation>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FrameHeader {
+    /// Whether the frame is the last, or the only one, of its message.
+    pub fin: bool,
+    /// What the frame is.
+    pub opcode: Opcode,
+    /// The masking key, in the frames of a client.
+    pub mask: Option<[u8; 4]>,
+    /// The length of the payload that follows.
+    pub payload_bytes: u64,
+}
+
+/// The longest payload of a control frame.
+pub(crate) const CONTROL_BYTES_MAX: usize = 125;
+
+const FIN: u8 = 0b1000_0000;
+const RSV: u8 = 0b0111_0000;
+const OPCODE: u8 = 0b0000_1111;
+const MASK: u8 = 0b1000_0000;
+const LENGTH: u8 = 0b0111_1111;
+/// In the place of a length: it follows as 16 bits.
+const LENGTH_16: u8 = 126;
+/// In the place of a length: it follows as 64 bits.
+const LENGTH_64: u8 = 127;
+
+impl FrameHeader {
+    /// The longest header: two bytes, a 64-bit length, a masking key.
+    pub const BYTES_MAX: usize = 14;
+
+    /// Reads a header at the start of `bytes`, sent by `sender`: the header and its length, or `None` where bytes are
+    /// missing.
+    ///
+    /// # Errors
+    ///
+    /// The first violation in the order of the bytes, as soon as the byte that shows it is there. All are answered
+    /// with close code 1002.
+    #[inline]
+    pub fn parse(bytes: &[u8], sender: Role) -> Result<Option<(Self, usize)>, Violation> {
+        let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
+        let (fin, opcode) = parse_first(first)?;
+        let Some((&second, rest)) = rest.split_first() else { return Ok(None) };
+        let length = parse_second(second, opcode, sender)?;
+
+        let (payload_bytes, rest, extended) = match length {
+            LENGTH_16 => {
+                let Some((&extended, rest)) = rest.split_first_chunk::<2>() else { return Ok(None) };
+                (parse_length_16(extended)?, rest, 2)
+            }
+            LENGTH_64 => {
+                let Some((&extended, rest)) = rest.split_first_chunk::<8>() else { return Ok(None) };
+                (parse_length_64(extended)?, rest, 8)
+            }
+            short => (u64::from(short), rest, 0),
+        };
+        let (mask, key) = match sender {
+            Role::Server => (None, 0),
+            Role::Client => match rest.first_chunk::<4>() {
+                Some(&key) => (Some(key), 4),
+                None => return Ok(None),
+            },
+        };
+        Ok(Some((Self { fin, opcode, mask, payload_bytes }, 2 + extended + key)))
+    }
+
+    /// Appends the header to `out`, in its shortest form.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+    //# Note that in all cases, the minimal number of bytes MUST be used to encode
+    //# the length
+    #[inline]
+    pub fn write(&self, out: &mut Vec<u8>) {
+        let fin = if self.fin { FIN } else { 0 };
+        let masked = if self.mask.is_some() { MASK } else { 0 };
+        let first = fin | self.opcode as u8;
+        match self.payload_bytes {
+            short @ 0..=125 => out.extend_from_slice(&[first, masked | short as u8]),
+            length @ 126..=0xFFFF => {
+                let [a, b] = (length as u16).to_be_bytes();
+                out.extend_from_slice(&[first, masked | LENGTH_16, a, b]);
+            }
+            length => {
+                let [a, b, c, d, e, f, g, h] = length.to_be_bytes();
+                out.extend_from_slice(&[first, masked | LENGTH_64, a, b, c, d, e, f, g, h]);
+            }
+        }
+        if let Some(key) = self.mask {
+            out.extend_from_slice(&key);
+        }
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# MUST be 0 unless an extension is negotiated that defines meanings
+//# for non-zero values.
+#[inline]
+fn parse_first(byte: u8) -> Result<(bool, Opcode), Violation> {
+    if byte & RSV != 0 {
+        return Err(Violation::ReservedBits);
+    }
+    let opcode = Opcode::parse(byte & OPCODE)?;
+    let fin = byte & FIN != 0;
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5
+    //# All control frames MUST have a payload length of 125 bytes or less
+    //# and MUST NOT be fragmented.
+    if opcode.is_control() && !fin {
+        return Err(Violation::FragmentedControl);
+    }
+    Ok((fin, opcode))
+}
+
+/// The second byte's length, which may stand for a longer form.
+#[inline]
+fn parse_second(byte: u8, opcode: Opcode, sender: Role) -> Result<u8, Violation> {
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+    //# The
+    //# server MUST close the connection upon receiving a frame that is not
+    //# masked.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+    //# A client MUST close a connection if it detects a masked
+    //# frame.
+    match (sender, byte & MASK != 0) {
+        (Role::Client, true) | (Role::Server, false) => {}
+        (Role::Client, false) => return Err(Violation::Unmasked),
+        (Role::Server, true) => return Err(Violation::Masked),
+    }
+    let length = byte & LENGTH;
+    if opcode.is_control() && usize::from(length) > CONTROL_BYTES_MAX {
+        return Err(Violation::LongControl);
+    }
+    Ok(length)
+}
+
+fn parse_length_16(bytes: [u8; 2]) -> Result<u64, Violation> {
+    match u16::from_be_bytes(bytes) {
+        0..=125 => Err(Violation::LengthNotMinimal),
+        length => Ok(u64::from(length)),
+    }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# If 127, the
+//# following 8 bytes interpreted as a 64-bit unsigned integer (the
+//# most significant bit MUST be 0) are the payload length.
+fn parse_length_64(bytes: [u8; 8]) -> Result<u64, Violation> {
+    match u64::from_be_bytes(bytes) {
+        0..=0xFFFF => Err(Violation::LengthNotMinimal),
+        length @ 0x1_0000..=0x7FFF_FFFF_FFFF_FFFF => Ok(length),
+        0x8000_0000_0000_0000.. => Err(Violation::LengthOutOfRange),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The rules of section 5.2 for the first two bytes, written once more as a table of conditions.
+    fn expected(first: u8, second: u8, sender: Role) -> Result<(), Violation> {
+        let control = first & 0x08 != 0;
+        if first & 0x70 != 0 {
+            return Err(Violation::ReservedBits);
+        }
+        if matches!(first & 0x0F, 3..=7 | 11..=15) {
+            return Err(Violation::ReservedOpcode(first & 0x0F));
+        }
+        if control && first < 0x80 {
+            return Err(Violation::FragmentedControl);
+        }
+        match (sender, second >= 0x80) {
+            (Role::Client, false) => return Err(Violation::Unmasked),
+            (Role::Server, true) => return Err(Violation::Masked),
+            _ => {}
+        }
+        if control && second & 0x7F > 125 { Err(Violation::LongControl) } else { Ok(()) }
+    }
+
+    #[test]
+    fn all_65_536_two_byte_headers_are_judged_as_section_5_2_says() {
+        for sender in [Role::Client, Role::Server] {
+            for first in 0..=255 {
+                for second in 0..=255 {
+                    let verdict = FrameHeader::parse(&[first, second], sender).map(|_| ());
+                    assert_eq!(verdict, expected(first, second, sender), "{first:#x} {second:#x}");
+                    if let Ok(Some((header, bytes))) = FrameHeader::parse(&[first, second], sender) {
+                        let mut out = Vec::new();
+                        header.write(&mut out);
+                        assert_eq!((out.as_slice(), bytes), (&[first, second][..], 2));
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_length_has_one_form_and_the_longer_ones_are_refused() {
+        let frame = |form: u8, length: u64| {
+            let mut bytes = vec![0x82, form];
+            let wide = length.to_be_bytes();
+            bytes.extend_from_slice(if form == 126 { &wide[6..] } else { &wide });
+            FrameHeader::parse(&bytes, Role::Server).map(|it| it.unwrap().0.payload_bytes)
+        };
+        for length in 0..=0xFFFF {
+            let in_16 = if length < 126 { Err(Violation::LengthNotMinimal) } else { Ok(length) };
+            assert_eq!(frame(126, length), in_16);
+            assert_eq!(frame(127, length), Err(Violation::LengthNotMinimal));
+        }
+        for length in [0x1_0000, 0xFFFF_FFFF, 1 << 32, i64::MAX as u64] {
+            assert_eq!(frame(127, length), Ok(length));
+        }
+        for length in [1 << 63, u64::MAX - 3, u64::MAX] {
+            assert_eq!(frame(127, length), Err(Violation::LengthOutOfRange), "{length:#x}");
+        }
+    }
+
+    fn any_header() -> impl Strategy<Value = FrameHeader> {
+        let length = prop_oneof![0..=130u64, 0xFFF0..=0x1_0010u64, 0..=i64::MAX as u64];
+        (0..6usize, any::<bool>(), any::<Option<[u8; 4]>>(), length).prop_map(|(opcode, fin, mask, length)| {
+            let opcode = [
+                Opcode::Continuation,
+                Opcode::Text,
+                Opcode::Binary,
+                Opcode::Close,
+                Opcode::Ping,
+                Opcode::Pong,
+            ][opcode];
+            let control = opcode.is_control();
+            let payload_bytes = if control { length % 126 } else { length };
+            FrameHeader { fin: fin || control, opcode, mask, payload_bytes }
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_written_header_is_read_back_and_each_prefix_of_it_asks_for_more(header in any_header()) {
+            let mut bytes = Vec::new();
+            header.write(&mut bytes);
+            let sender = if header.mask.is_some() { Role::Client } else { Role::Server };
+            prop_assert!(bytes.len() <= FrameHeader::BYTES_MAX);
+            prop_assert_eq!(FrameHeader::parse(&bytes, sender), Ok(Some((header, bytes.len()))));
+            for cut in 0..bytes.len() {
+                prop_assert_eq!(FrameHeader::parse(&bytes[..cut], sender), Ok(None));
+            }
+        }
+    }
+}

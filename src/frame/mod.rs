@@ -1,0 +1,10 @@
+//! Frames: header and masking (RFC 6455 section 5).
+//!
+//! This module knows the shape of a frame and nothing of what came before it: no messages, no roles beyond who masks.
+
+mod header;
+mod mask;
+
+pub use header::{FrameHeader, Opcode, Role};
+pub(crate) use header::CONTROL_BYTES_MAX;
+pub use mask::mask;

@@ -1,0 +1,96 @@
+//! Every limit of the engine, with its default, its reason, and what a peer sees who crosses it.
+
+use std::time::Duration;
+
+/// What one peer may cost, in bytes, in counts and in time.
+///
+/// The defaults are for a server on the open internet. Change what you need:
+///
+/// ```
+/// use tautline::Limits;
+///
+/// let mut limits = Limits::default();
+/// limits.message_bytes_max = 64 * 1024;
+/// ```
+///
+/// Limits count what costs memory. They are checked when a header announces a cost, before anything is allocated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Bytes of a request's or an answer's head. Default 16 KiB; beyond it 431, or an error of the client.
+    pub head_bytes_max: usize,
+    /// Bytes of the request line. Default 8,192, which RFC 9112 section 3 asks every server to take; beyond it 414.
+    pub request_line_bytes_max: usize,
+    /// Bytes of one field line of a head. Default 8,192; beyond it 431.
+    pub field_line_bytes_max: usize,
+    /// Fields of a head, at most 128. Default 100; beyond it 431.
+    pub fields_max: usize,
+    /// Subprotocols, and extensions, that a peer may list. Default 32 of each; beyond it 400.
+    pub list_members_max: usize,
+
+    /// Bytes of one message, over all its fragments. Default 1 MiB; beyond it close code 1009, at the header that
+    /// announces it. Does not hold for a connection that receives in [parts](crate::Delivery::Parts).
+    pub message_bytes_max: usize,
+    /// Fragments of one message. Default 65,536; beyond it 1008.
+    pub fragments_max: u32,
+    /// Empty fragments of one message: they cost work and bring nothing. Default 64; beyond it 1008.
+    pub empty_fragments_max: u32,
+    /// Pings that a peer may send while the answer to an earlier one still waits for room in the output. Only the
+    /// newest is answered (RFC 6455 section 5.5.3). Default 1,024; beyond it 1008.
+    pub unanswered_pings_max: u32,
+
+    /// From accept, or from the start of connecting, to the end of the opening handshake. A byte does not extend it.
+    /// Default 10 s; then 408 from a server, an error from a client.
+    pub handshake_within: Duration,
+    /// Silence after which the peer is asked whether it lives. Default 25 s, less than the minute after which many
+    /// proxies forget a connection; `None` never asks.
+    pub ping_after: Option<Duration>,
+    /// How long a peer that was asked may stay silent. Default 20 s; then the connection is cut, without a close frame.
+    pub pong_within: Duration,
+    /// Time without a message from the peer; its pongs do not count. Default `None`; then close code 1001.
+    pub idle_after: Option<Duration>,
+    /// From our close frame to the end of the connection. Default 5 s; then the connection is cut.
+    pub close_within: Duration,
+
+    /// Bytes that may wait for a socket that is full, before the last message that is added. Default 1 MiB; a peer
+    /// that is further behind is cut, others are not held up.
+    pub outbox_bytes_max: usize,
+    /// Bytes waiting for a socket above which nothing more is read from it, so that a peer that does not read is not
+    /// answered without end. Default 64 KiB.
+    pub outbox_pause_bytes: usize,
+    /// Open connections of one reactor, those in their handshake included. Default 1,000,000; beyond it 503.
+    pub connections_max: usize,
+    /// Connections of one reactor that are in their opening handshake. Default 16,384; beyond it 503.
+    pub handshakes_max: usize,
+    /// The same, from one address: RFC 6455 section 10.4 asks for it. Default 1,024; beyond it 503.
+    pub handshakes_per_address_max: usize,
+    /// Tasks from other threads that may wait for the loop. Default 65,536; beyond it the poster gets an error.
+    pub posts_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head_bytes_max: 16 * 1024,
+            request_line_bytes_max: 8 * 1024,
+            field_line_bytes_max: 8 * 1024,
+            fields_max: 100,
+            list_members_max: 32,
+            message_bytes_max: 1024 * 1024,
+            fragments_max: 65_536,
+            empty_fragments_max: 64,
+            unanswered_pings_max: 1_024,
+            handshake_within: Duration::from_secs(10),
+            ping_after: Some(Duration::from_secs(25)),
+            pong_within: Duration::from_secs(20),
+            idle_after: None,
+            close_within: Duration::from_secs(5),
+            outbox_bytes_max: 1024 * 1024,
+            outbox_pause_bytes: 64 * 1024,
+            connections_max: 1_000_000,
+            handshakes_max: 16_384,
+            handshakes_per_address_max: 1_024,
+            posts_max: 65_536,
+        }
+    }
+}
