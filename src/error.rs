@@ -131,13 +131,22 @@ impl fmt::Display for SendError {
         match self {
             Self::Closed => write!(f, "nothing can be sent after the close frame"),
             Self::ControlTooLong(bytes) => {
-                write!(f, "a ping or pong carries at most 125 bytes, not {bytes}: send a message instead")
+                write!(
+                    f,
+                    "a ping or pong carries at most 125 bytes, not {bytes}: send a message instead"
+                )
             }
             Self::ReasonTooLong(bytes) => {
-                write!(f, "a close reason carries at most {REASON_BYTES_MAX} bytes, not {bytes}: shorten it")
+                write!(
+                    f,
+                    "a close reason carries at most {REASON_BYTES_MAX} bytes, not {bytes}: shorten it"
+                )
             }
             Self::PartsUnfinished => {
-                write!(f, "a message in parts is unfinished: send its last part first, of the same kind")
+                write!(
+                    f,
+                    "a message in parts is unfinished: send its last part first, of the same kind"
+                )
             }
         }
     }

@@ -55,7 +55,9 @@ impl Utf8 {
     /// How many bytes the code point that is cut in half still needs: 0 to 3.
     pub fn missing(&self) -> usize {
         match self.carry.first() {
-            Some(&first) if self.carried > 0 => length(first).saturating_sub(usize::from(self.carried)),
+            Some(&first) if self.carried > 0 => {
+                length(first).saturating_sub(usize::from(self.carried))
+            }
             _ => 0,
         }
     }
@@ -176,8 +178,17 @@ mod tests {
     #[test]
     fn a_bad_byte_is_refused_where_it_stands_also_inside_an_unfinished_code_point() {
         let starts: &[&[u8]] = &[
-            b"\xc0", b"\xc1", b"\xf5", b"\xff", b"\x80", b"\xe0\x80", b"\xed\xa0", b"\xf0\x80", b"\xf4\x90",
-            b"\xe2\x28", b"\xf0\x9f\x28",
+            b"\xc0",
+            b"\xc1",
+            b"\xf5",
+            b"\xff",
+            b"\x80",
+            b"\xe0\x80",
+            b"\xed\xa0",
+            b"\xf0\x80",
+            b"\xf4\x90",
+            b"\xe2\x28",
+            b"\xf0\x9f\x28",
         ];
         for bad in starts {
             let (last, before) = bad.split_last().unwrap();

@@ -125,7 +125,9 @@ impl Open {
     pub(super) fn finish(&mut self) -> Result<OwnedMessage, Violation> {
         match self.kind {
             Kind::Binary => Ok(OwnedMessage::Binary(std::mem::take(&mut self.data))),
-            Kind::Text if self.utf8.is_complete() => Ok(OwnedMessage::Text(std::mem::take(&mut self.text))),
+            Kind::Text if self.utf8.is_complete() => {
+                Ok(OwnedMessage::Text(std::mem::take(&mut self.text)))
+            }
             Kind::Text => Err(Violation::InvalidUtf8),
         }
     }

@@ -59,6 +59,14 @@ impl Deadlines {
         }
     }
 
+    /// A close frame was sent by the sending half alone, in answer to what was heard last.
+    pub(crate) fn closing_since_heard(&mut self) {
+        match self.phase {
+            Phase::Heard(at) | Phase::Asked(at) => self.phase = Phase::Closing(at),
+            Phase::Closing(_) => {}
+        }
+    }
+
     /// When [`expire`](Self::expire) has to be called next; `None` is never.
     pub(crate) fn next(&self, limits: &Limits) -> Option<Instant> {
         let (since, within) = match self.phase {
@@ -77,10 +85,16 @@ impl Deadlines {
         let passed = |deadline: Option<Instant>| deadline.is_some_and(|it| it <= now);
         match self.phase {
             Phase::Closing(at) => {
-                if passed(after(at, Some(limits.close_within))) { Due::CloseUnanswered } else { Due::Nothing }
+                if passed(after(at, Some(limits.close_within))) {
+                    Due::CloseUnanswered
+                } else {
+                    Due::Nothing
+                }
             }
             Phase::Asked(at) if passed(after(at, Some(limits.pong_within))) => Due::PeerSilent,
-            Phase::Heard(_) | Phase::Asked(_) if passed(after(self.message_at, limits.idle_after)) => {
+            Phase::Heard(_) | Phase::Asked(_)
+                if passed(after(self.message_at, limits.idle_after)) =>
+            {
                 Due::Idle
             }
             Phase::Heard(at) if passed(after(at, limits.ping_after)) => {

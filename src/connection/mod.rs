@@ -16,10 +16,10 @@ use crate::close::CloseCode;
 use crate::error::{SendError, Violation};
 use crate::frame::Role;
 use crate::limits::Limits;
-pub(crate) use deadlines::Deadlines;
-use deadlines::Due;
+pub(crate) use deadlines::{Deadlines, Due};
 pub use message::{Delivery, Event, Message, OwnedMessage, Part};
 pub use receiver::{Events, Receiver};
+#[cfg(feature = "reactor")]
 pub(crate) use sender::write_for_all;
 pub use sender::{MaskKeys, Sender};
 
@@ -96,7 +96,10 @@ impl Connection {
 
     /// Takes bytes from the peer. They are unmasked in place.
     pub fn receive<'a>(&'a mut self, now: Instant, bytes: &'a mut [u8]) -> Incoming<'a> {
-        self.deadlines.heard(now);
+        self.deadlines = self.settled();
+        if !bytes.is_empty() {
+            self.deadlines.heard(now);
+        }
         Incoming {
             events: self.receiver.receive(bytes),
             sender: &mut self.sender,
@@ -110,7 +113,11 @@ impl Connection {
     /// # Errors
     ///
     /// As there.
-    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>, out: &mut Vec<u8>) -> Result<(), SendError> {
+    pub fn send<'m>(
+        &mut self,
+        message: impl Into<Message<'m>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
         self.sender.send(message, out)
     }
 
@@ -157,12 +164,22 @@ impl Connection {
 
     /// When [`on_deadline`](Self::on_deadline) has to be called, if nothing comes before; `None` is never.
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadlines.next(self.receiver.limits())
+        self.settled().next(self.receiver.limits())
+    }
+
+    /// [`Incoming`] lends the sending half alone: a close frame that was sent with it has its deadline too.
+    fn settled(&self) -> Deadlines {
+        let mut deadlines = self.deadlines;
+        if self.sender.is_closed() {
+            deadlines.closing_since_heard();
+        }
+        deadlines
     }
 
     /// Does what is due: asks a silent peer whether it lives, closes a connection without messages, or says that the
     /// socket is to be cut. Calling it early does nothing.
     pub fn on_deadline(&mut self, now: Instant, out: &mut Vec<u8>) -> Expired {
+        self.deadlines = self.settled();
         match self.deadlines.expire(now, self.receiver.limits()) {
             Due::Nothing => Expired::Nothing,
             Due::PeerSilent => Expired::PeerSilent,
@@ -223,16 +240,14 @@ impl Incoming<'_> {
     #[expect(clippy::should_implement_trait, reason = "an Iterator cannot lend")]
     #[inline]
     pub fn next(&mut self) -> Result<Option<(Event<'_>, &mut Sender)>, Violation> {
-        let flooded = self.sender.superseded() > self.events.limits().unanswered_pings_max;
-        let next = if flooded { Err(self.events.fail(Violation::TooManyPings)) } else { self.events.next() };
+        let next = if self.sender.is_flooded(self.events.limits()) {
+            Err(self.events.fail(Violation::TooManyPings))
+        } else {
+            self.events.next()
+        };
         match next {
             Ok(Some(event)) => {
-                self.sender.answer(&event);
-                match event {
-                    Event::Message(_) | Event::Part(_) => self.deadlines.message(self.now),
-                    Event::Close(_) => self.deadlines.closing(self.now),
-                    Event::Ping(_) | Event::Pong(_) => {}
-                }
+                note(&event, self.sender, self.deadlines, self.now);
                 Ok(Some((event, self.sender)))
             }
             Ok(None) => Ok(None),
@@ -248,5 +263,22 @@ impl Incoming<'_> {
     /// again.
     pub fn remaining(&self) -> usize {
         self.events.remaining()
+    }
+}
+
+/// What ties the halves: an event of the receiving half tells the sending half what to answer, and the deadlines what
+/// came.
+#[inline]
+pub(crate) fn note(
+    event: &Event<'_>,
+    sender: &mut Sender,
+    deadlines: &mut Deadlines,
+    now: Instant,
+) {
+    sender.answer(event);
+    match event {
+        Event::Message(_) | Event::Part(_) => deadlines.message(now),
+        Event::Close(_) => deadlines.closing(now),
+        Event::Ping(_) | Event::Pong(_) => {}
     }
 }

@@ -86,12 +86,6 @@ impl Receiver {
         self.state = State::Failed(violation);
         violation
     }
-
-    /// Nothing is owned and nothing is expected: the next byte begins a frame of a new message.
-    #[cfg(test)]
-    pub(super) fn is_at_rest(&self) -> bool {
-        matches!(self.state, State::Ready)
-    }
 }
 
 /// The events in one run of bytes; made by [`Receiver::receive`].
@@ -159,8 +153,13 @@ impl<'a> Events<'a> {
         self.bytes.len()
     }
 
-    pub(super) fn fail(&mut self, violation: Violation) -> Violation {
+    pub(crate) fn fail(&mut self, violation: Violation) -> Violation {
         self.receiver.fail(violation)
+    }
+
+    #[cfg(feature = "reactor")]
+    pub(crate) fn set_delivery(&mut self, delivery: Delivery) {
+        self.receiver.delivery = delivery;
     }
 
     pub(super) fn limits(&self) -> &Limits {
@@ -184,7 +183,9 @@ impl<'a> Events<'a> {
     /// A frame begins, and no message is open. The way of nearly all messages: nothing is copied or allocated.
     #[inline]
     fn step_ready(&mut self) -> Result<Step<'a>, Violation> {
-        let Some((header, header_bytes)) = FrameHeader::parse(self.bytes, self.receiver.role.peer())? else {
+        let Some((header, header_bytes)) =
+            FrameHeader::parse(self.bytes, self.receiver.role.peer())?
+        else {
             if !self.bytes.is_empty() {
                 let mut progress = Progress::default();
                 progress.keep_header(self.take(self.bytes.len()));
@@ -192,6 +193,9 @@ impl<'a> Events<'a> {
             }
             return Ok(Step::Starved);
         };
+        if header.opcode == Opcode::Continuation {
+            return Err(Violation::NothingToContinue);
+        }
         check_size(&header, 0, self.receiver.delivery, &self.receiver.limits)?;
         let there = self.bytes.len() - header_bytes;
         let length = match usize::try_from(header.payload_bytes) {
@@ -250,9 +254,11 @@ impl<'a> Events<'a> {
             return Ok(Step::Starved);
         };
         progress.forget_header();
-        let progress = mem::take(progress);
         self.take(header_bytes - kept);
-        self.begin_frame(header, progress)
+        match mem::replace(&mut self.receiver.state, State::Ready) {
+            State::Busy(progress) => self.begin_frame(header, progress),
+            State::Ready | State::Closed | State::Failed(_) => Ok(Step::Again),
+        }
     }
 
     /// The header is whole: refuses what it announces, or makes room in the state for it.
@@ -282,6 +288,9 @@ impl<'a> Events<'a> {
             //# negotiated that can interpret the interleaving.
             (Opcode::Text | Opcode::Binary, Some(_)) => return Err(Violation::MessageInterrupted),
             (Opcode::Continuation, None) => return Err(Violation::NothingToContinue),
+            (Opcode::Close, _) if header.payload_bytes == 1 => {
+                return Err(Violation::CloseBodyOfOneByte);
+            }
             (Opcode::Close | Opcode::Ping | Opcode::Pong, _) => {}
         }
         progress.frame = Some(Frame { header, received: 0 });
@@ -298,7 +307,8 @@ impl<'a> Events<'a> {
         if missing > 0 && self.bytes.is_empty() {
             return Ok(Step::Starved);
         }
-        let mut length = usize::try_from(missing).map_or(self.bytes.len(), |it| it.min(self.bytes.len()));
+        let mut length =
+            usize::try_from(missing).map_or(self.bytes.len(), |it| it.min(self.bytes.len()));
         if let Some(open) = &progress.message
             && !header.opcode.is_control()
         {
@@ -321,10 +331,18 @@ impl<'a> Events<'a> {
     }
 
     /// A piece of a control frame's payload.
-    fn control(&mut self, opcode: Opcode, piece: &[u8], ended: bool) -> Result<Step<'a>, Violation> {
+    fn control(
+        &mut self,
+        opcode: Opcode,
+        piece: &[u8],
+        ended: bool,
+    ) -> Result<Step<'a>, Violation> {
         let State::Busy(progress) = &mut self.receiver.state else { return Ok(Step::Again) };
         progress.control.extend_from_slice(piece);
         if !ended {
+            if opcode == Opcode::Close {
+                check_close(&progress.control)?;
+            }
             return Ok(Step::Starved);
         }
         let payload = mem::take(&mut progress.control);
@@ -363,7 +381,12 @@ impl<'a> Events<'a> {
     }
 
     /// A piece of a message that is delivered in parts.
-    fn part(open: &mut Open, piece: &'a [u8], last: bool, whole: &mut Whole) -> Result<Step<'a>, Violation> {
+    fn part(
+        open: &mut Open,
+        piece: &'a [u8],
+        last: bool,
+        whole: &mut Whole,
+    ) -> Result<Step<'a>, Violation> {
         open.bytes += piece.len() as u64;
         let data = match open.kind {
             Kind::Binary => Message::Binary(piece),
@@ -390,7 +413,9 @@ impl<'a> Events<'a> {
         Ok(Some(match &self.whole {
             Whole::Text(text) => Event::Message(Message::Text(text)),
             Whole::Binary(data) => Event::Message(Message::Binary(data)),
-            Whole::Character(text, last) => Event::Part(Part { data: Message::Text(text), last: *last }),
+            Whole::Character(text, last) => {
+                Event::Part(Part { data: Message::Text(text), last: *last })
+            }
             Whole::Control(Opcode::Ping, payload) => Event::Ping(payload),
             Whole::Control(Opcode::Pong, payload) => Event::Pong(payload),
             Whole::Control(_, payload) => Event::Close(parse_close(payload)?),
@@ -426,7 +451,9 @@ fn check_size(
         return Ok(());
     }
     match before.checked_add(header.payload_bytes) {
-        Some(total) if total <= limits.message_bytes_max as u64 || header.opcode.is_control() => Ok(()),
+        Some(total) if total <= limits.message_bytes_max as u64 || header.opcode.is_control() => {
+            Ok(())
+        }
         _ => Err(Violation::MessageTooBig),
     }
 }
@@ -438,10 +465,28 @@ fn check_size(
 //# representing a status code with value /code/ defined in Section 7.4.
 fn parse_close(body: &[u8]) -> Result<Close<'_>, Violation> {
     let Some((&code, reason)) = body.split_first_chunk::<2>() else {
-        return if body.is_empty() { Ok(Close::default()) } else { Err(Violation::CloseBodyOfOneByte) };
+        return if body.is_empty() {
+            Ok(Close::default())
+        } else {
+            Err(Violation::CloseBodyOfOneByte)
+        };
     };
-    let code = u16::from_be_bytes(code);
-    let code = CloseCode::new(code).ok_or(Violation::CloseCodeNotAllowed(code))?;
+    let code = parse_code(code)?;
     let reason = simdutf8::basic::from_utf8(reason).map_err(|_| Violation::InvalidUtf8)?;
     Ok(Close { code: Some(code), reason })
+}
+
+/// The start of the body of a close frame: whether it can still become a legal one.
+fn check_close(start: &[u8]) -> Result<(), Violation> {
+    let Some((&code, reason)) = start.split_first_chunk::<2>() else { return Ok(()) };
+    parse_code(code)?;
+    match str::from_utf8(reason) {
+        Err(error) if error.error_len().is_some() => Err(Violation::InvalidUtf8),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}
+
+fn parse_code(bytes: [u8; 2]) -> Result<CloseCode, Violation> {
+    let code = u16::from_be_bytes(bytes);
+    CloseCode::new(code).ok_or(Violation::CloseCodeNotAllowed(code))
 }

@@ -5,7 +5,10 @@ use std::fmt;
 use super::message::{Event, Kind, Message, Part};
 use crate::close::{Close, CloseCode, REASON_BYTES_MAX};
 use crate::error::{SendError, Violation};
+#[cfg(feature = "reactor")]
+use crate::frame::Role;
 use crate::frame::{CONTROL_BYTES_MAX, FrameHeader, Opcode, mask};
+use crate::limits::Limits;
 
 /// Where a client's masking keys come from.
 ///
@@ -75,10 +78,15 @@ impl Sender {
     ///
     /// [`SendError::Closed`] after a close frame, [`SendError::PartsUnfinished`] inside a message in parts.
     #[inline]
-    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>, out: &mut Vec<u8>) -> Result<(), SendError> {
-        self.flush(out);
+    pub fn send<'m>(
+        &mut self,
+        message: impl Into<Message<'m>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
         match self.state {
+            _ if self.is_closed() => Err(SendError::Closed),
             State::Open => {
+                self.flush(out);
                 let message = message.into();
                 self.write(true, message.kind().opcode(), message.as_bytes(), out);
                 Ok(())
@@ -95,14 +103,15 @@ impl Sender {
     ///
     /// As [`send`](Self::send), also where the kind is not that of the parts before.
     pub fn send_part(&mut self, part: Part<'_>, out: &mut Vec<u8>) -> Result<(), SendError> {
-        self.flush(out);
         let kind = part.data.kind();
         let opcode = match self.state {
+            _ if self.is_closed() => return Err(SendError::Closed),
             State::Open => kind.opcode(),
             State::InParts(open) if open == kind => Opcode::Continuation,
             State::InParts(_) => return Err(SendError::PartsUnfinished),
             State::Closed => return Err(SendError::Closed),
         };
+        self.flush(out);
         self.write(part.last, opcode, part.data.as_bytes(), out);
         self.state = if part.last { State::Open } else { State::InParts(kind) };
         Ok(())
@@ -131,9 +140,13 @@ impl Sender {
     /// # Errors
     ///
     /// [`SendError::Closed`] where one was sent already, [`SendError::ReasonTooLong`].
-    pub fn close(&mut self, code: CloseCode, reason: &str, out: &mut Vec<u8>) -> Result<(), SendError> {
-        self.flush(out);
-        if self.state == State::Closed {
+    pub fn close(
+        &mut self,
+        code: CloseCode,
+        reason: &str,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        if self.is_closed() {
             return Err(SendError::Closed);
         }
         if reason.len() > REASON_BYTES_MAX {
@@ -189,19 +202,50 @@ impl Sender {
         self.owed.is_some()
     }
 
-    /// Pings since the pong that waits was first owed.
-    pub(super) fn superseded(&self) -> u32 {
-        self.owed.as_ref().map_or(0, |owed| owed.superseded)
+    /// Whether the peer sends more pings than it lets us answer.
+    #[inline]
+    pub(crate) fn is_flooded(&self, limits: &Limits) -> bool {
+        self.owed.as_ref().is_some_and(|owed| owed.superseded > limits.unanswered_pings_max)
     }
 
-    fn control(&mut self, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) -> Result<(), SendError> {
-        self.flush(out);
-        if self.state == State::Closed {
+    /// Whether a message in parts is unfinished.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn is_in_parts(&self) -> bool {
+        matches!(self.state, State::InParts(_))
+    }
+
+    /// Appends frames that were encoded for all receivers by [`write_for_all`].
+    #[cfg(feature = "reactor")]
+    pub(crate) fn send_encoded(&mut self, mut frames: &[u8], out: &mut Vec<u8>) {
+        if self.keys.is_none() {
+            return out.extend_from_slice(frames);
+        }
+        // A client masks each receiver's frames with keys of its own.
+        while let Ok(Some((header, header_bytes))) = FrameHeader::parse(frames, Role::Server) {
+            let length = usize::try_from(header.payload_bytes).unwrap_or(usize::MAX);
+            let Some((payload, rest)) =
+                frames.get(header_bytes..).and_then(|it| it.split_at_checked(length))
+            else {
+                return;
+            };
+            self.write(header.fin, header.opcode, payload, out);
+            frames = rest;
+        }
+    }
+
+    fn control(
+        &mut self,
+        opcode: Opcode,
+        payload: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        if self.is_closed() {
             return Err(SendError::Closed);
         }
         if payload.len() > CONTROL_BYTES_MAX {
             return Err(SendError::ControlTooLong(payload.len()));
         }
+        self.flush(out);
         self.write(true, opcode, payload, out);
         Ok(())
     }
@@ -258,7 +302,13 @@ impl fmt::Debug for Sender {
 
 /// Appends a frame to `out`.
 #[inline]
-pub(crate) fn write_frame(fin: bool, opcode: Opcode, key: Option<[u8; 4]>, payload: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn write_frame(
+    fin: bool,
+    opcode: Opcode,
+    key: Option<[u8; 4]>,
+    payload: &[u8],
+    out: &mut Vec<u8>,
+) {
     let payload_bytes = payload.len() as u64;
     out.reserve(FrameHeader::BYTES_MAX + payload.len());
     FrameHeader { fin, opcode, mask: key, payload_bytes }.write(out);
@@ -270,7 +320,7 @@ pub(crate) fn write_frame(fin: bool, opcode: Opcode, key: Option<[u8; 4]>, paylo
 }
 
 /// Appends a message to `out` as a server sends it: the same bytes for every receiver.
-#[cfg_attr(not(feature = "reactor"), expect(dead_code, reason = "for topics"))]
+#[cfg(feature = "reactor")]
 #[inline]
 pub(crate) fn write_for_all(message: Message<'_>, out: &mut Vec<u8>) {
     write_frame(true, message.kind().opcode(), None, message.as_bytes(), out);

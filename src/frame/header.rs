@@ -122,11 +122,15 @@ impl FrameHeader {
 
         let (payload_bytes, rest, extended) = match length {
             LENGTH_16 => {
-                let Some((&extended, rest)) = rest.split_first_chunk::<2>() else { return Ok(None) };
+                let Some((&extended, rest)) = rest.split_first_chunk::<2>() else {
+                    return Ok(None);
+                };
                 (parse_length_16(extended)?, rest, 2)
             }
             LENGTH_64 => {
-                let Some((&extended, rest)) = rest.split_first_chunk::<8>() else { return Ok(None) };
+                let Some((&extended, rest)) = rest.split_first_chunk::<8>() else {
+                    return check_length_64(rest).map(|()| None);
+                };
                 (parse_length_64(extended)?, rest, 8)
             }
             short => (u64::from(short), rest, 0),
@@ -227,6 +231,16 @@ fn parse_length_64(bytes: [u8; 8]) -> Result<u64, Violation> {
     }
 }
 
+/// The first bytes of a 64-bit length: whether it can still become a legal one.
+#[cold]
+fn check_length_64(start: &[u8]) -> Result<(), Violation> {
+    match start {
+        [0x80..=0xFF, ..] => Err(Violation::LengthOutOfRange),
+        [0, 0, 0, 0, 0, 0, ..] => Err(Violation::LengthNotMinimal),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -259,7 +273,8 @@ mod tests {
                 for second in 0..=255 {
                     let verdict = FrameHeader::parse(&[first, second], sender).map(|_| ());
                     assert_eq!(verdict, expected(first, second, sender), "{first:#x} {second:#x}");
-                    if let Ok(Some((header, bytes))) = FrameHeader::parse(&[first, second], sender) {
+                    if let Ok(Some((header, bytes))) = FrameHeader::parse(&[first, second], sender)
+                    {
                         let mut out = Vec::new();
                         header.write(&mut out);
                         assert_eq!((out.as_slice(), bytes), (&[first, second][..], 2));
@@ -292,19 +307,21 @@ mod tests {
 
     fn any_header() -> impl Strategy<Value = FrameHeader> {
         let length = prop_oneof![0..=130u64, 0xFFF0..=0x1_0010u64, 0..=i64::MAX as u64];
-        (0..6usize, any::<bool>(), any::<Option<[u8; 4]>>(), length).prop_map(|(opcode, fin, mask, length)| {
-            let opcode = [
-                Opcode::Continuation,
-                Opcode::Text,
-                Opcode::Binary,
-                Opcode::Close,
-                Opcode::Ping,
-                Opcode::Pong,
-            ][opcode];
-            let control = opcode.is_control();
-            let payload_bytes = if control { length % 126 } else { length };
-            FrameHeader { fin: fin || control, opcode, mask, payload_bytes }
-        })
+        (0..6usize, any::<bool>(), any::<Option<[u8; 4]>>(), length).prop_map(
+            |(opcode, fin, mask, length)| {
+                let opcode = [
+                    Opcode::Continuation,
+                    Opcode::Text,
+                    Opcode::Binary,
+                    Opcode::Close,
+                    Opcode::Ping,
+                    Opcode::Pong,
+                ][opcode];
+                let control = opcode.is_control();
+                let payload_bytes = if control { length % 126 } else { length };
+                FrameHeader { fin: fin || control, opcode, mask, payload_bytes }
+            },
+        )
     }
 
     proptest! {

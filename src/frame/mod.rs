@@ -5,6 +5,6 @@
 mod header;
 mod mask;
 
-pub use header::{FrameHeader, Opcode, Role};
 pub(crate) use header::CONTROL_BYTES_MAX;
+pub use header::{FrameHeader, Opcode, Role};
 pub use mask::mask;

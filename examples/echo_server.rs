@@ -1,0 +1,96 @@
+//! Sends every message back to whoever sent it, or with `--broadcast` to everybody.
+//!
+//! `cargo run --release --example echo_server -- --listen 127.0.0.1:9001`
+
+use std::process::ExitCode;
+
+use tautline::reactor::{Context, Handler};
+use tautline::{Limits, Message, Origins, Reactor};
+
+const USAGE: &str = "\
+Usage: echo_server [--listen ADDRESS] [--max-message BYTES] [--broadcast]
+
+  --listen ADDRESS      where to listen (default 127.0.0.1:9001; port 0 finds one)
+  --max-message BYTES   the longest message that is accepted (default 1048576)
+  --broadcast           send each message to all clients instead of back";
+
+struct Echo {
+    broadcast: bool,
+}
+
+impl Handler for Echo {
+    type Session = ();
+
+    fn on_open(&mut self, cx: &mut Context<'_, ()>) {
+        if self.broadcast {
+            cx.subscribe("all");
+        }
+    }
+
+    fn on_message(&mut self, cx: &mut Context<'_, ()>, message: Message<'_>) {
+        if self.broadcast {
+            cx.publish("all", message);
+        } else {
+            cx.send(message);
+        }
+    }
+}
+
+struct Options {
+    listen: String,
+    broadcast: bool,
+    limits: Limits,
+}
+
+/// The options, or what is wrong with them.
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
+    let mut options =
+        Options { listen: "127.0.0.1:9001".into(), broadcast: false, limits: Limits::default() };
+    while let Some(argument) = arguments.next() {
+        let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
+        match argument.as_str() {
+            "--listen" => options.listen = value()?,
+            "--max-message" => {
+                let bytes = value()?;
+                options.limits.message_bytes_max = bytes
+                    .parse()
+                    .map_err(|_| format!("--max-message {bytes}: not a number of bytes"))?;
+            }
+            "--broadcast" => options.broadcast = true,
+            other => return Err(format!("unknown argument {other}")),
+        }
+    }
+    Ok(options)
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    if arguments.iter().any(|it| it == "--help" || it == "-h") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
+    match parse(arguments.into_iter()) {
+        Err(wrong) => {
+            eprintln!("echo_server: {wrong}\n\n{USAGE}");
+            ExitCode::from(2)
+        }
+        Ok(options) => match serve(options) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("echo_server: {error}");
+                ExitCode::from(2)
+            }
+        },
+    }
+}
+
+fn serve(options: Options) -> std::io::Result<()> {
+    let reactor = Reactor::new(Echo { broadcast: options.broadcast })?
+        .limits(options.limits)
+        .origins(Origins::Any)
+        .listen(&options.listen)?;
+    for address in reactor.local_addrs()? {
+        println!("listening on ws://{address}");
+    }
+    reactor.run()
+}

@@ -1,0 +1,387 @@
+//! A blocking client on the core: for tests, tools, and programs with one connection.
+//!
+//! ```no_run
+//! let mut client = tautline::connect("ws://127.0.0.1:9001/")?;
+//! client.send("hello")?;
+//! while let Some(message) = client.read()? {
+//!     println!("{message:?}");
+//! }
+//! # Ok::<(), tautline::client::ClientError>(())
+//! ```
+
+use std::fmt;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpStream, ToSocketAddrs};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::close::CloseCode;
+use crate::connection::{Connection, Event, Expired, Message, OwnedMessage, Part};
+use crate::error::{SendError, Violation};
+use crate::handshake::{Agreed, AnswerError, ClientRequest, UrlError};
+use crate::limits::Limits;
+use crate::random::RandomKeys;
+
+/// Bytes that are read at once.
+const READ_BYTES: usize = 64 * 1024;
+
+/// Connects to a `ws://` URL and waits until the connection is open.
+///
+/// # Errors
+///
+/// When the URL is none, nobody answers within [`handshake_within`](Limits::handshake_within), or the answer is not that
+/// of a WebSocket server.
+pub fn connect(url: &str) -> Result<Client, ClientError> {
+    Client::connect(&ClientRequest::new(url.parse()?), Limits::default())
+}
+
+/// A connection on a blocking socket.
+pub struct Client {
+    stream: TcpStream,
+    connection: Connection,
+    agreed: Agreed,
+    received: Box<[u8]>,
+    /// The bytes of `received` that were not consumed yet.
+    unread: std::ops::Range<usize>,
+    out: Vec<u8>,
+    read_timeout: Option<Duration>,
+    closed: Option<(Option<CloseCode>, String)>,
+}
+
+impl Client {
+    /// Connects with a request and limits of your own.
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`].
+    pub fn connect(request: &ClientRequest, limits: Limits) -> Result<Self, ClientError> {
+        let started = Instant::now();
+        let left = || match limits.handshake_within.checked_sub(started.elapsed()) {
+            Some(left) if !left.is_zero() => Ok(left),
+            _ => Err(ClientError::TimedOut),
+        };
+        let mut stream = open_stream(request, left)?;
+        let mut out = Vec::new();
+        let mut handshake = request.write(rand::random(), &mut out);
+        stream.write_all(&out)?;
+        out.clear();
+
+        let mut received =
+            vec![0; READ_BYTES.max(limits.head_bytes_max.saturating_mul(2))].into_boxed_slice();
+        let mut end = 0;
+        loop {
+            stream.set_read_timeout(Some(left()?))?;
+            end += match stream.read(received.get_mut(end..).unwrap_or_default()) {
+                Ok(0) => return Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(error) if is_timeout(&error) => return Err(ClientError::TimedOut),
+                read => read?,
+            };
+            let buffered = received.get(..end).unwrap_or_default();
+            if let Some((consumed, agreed)) = handshake.receive(buffered, &limits)? {
+                stream.set_read_timeout(None)?;
+                let connection = Connection::client(&Arc::new(limits), Instant::now(), RandomKeys);
+                let unread = consumed..end;
+                return Ok(Self {
+                    stream,
+                    connection,
+                    agreed,
+                    received,
+                    unread,
+                    out,
+                    read_timeout: None,
+                    closed: None,
+                });
+            }
+        }
+    }
+
+    /// What the opening handshake agreed on.
+    pub fn agreed(&self) -> &Agreed {
+        &self.agreed
+    }
+
+    /// The socket.
+    pub fn stream(&self) -> &TcpStream {
+        &self.stream
+    }
+
+    /// How long [`read`](Self::read) waits for a message; `None`, the default, waits as long as the peer lives.
+    pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
+        self.read_timeout = timeout;
+    }
+
+    /// Waits for the next message. `None` means that the connection was closed, as [`closed`](Self::closed) says.
+    ///
+    /// Pings are answered, and a silent peer is asked whether it lives, while this waits.
+    ///
+    /// # Errors
+    ///
+    /// When the peer breaks a rule, is silent for too long, or the stream ends without a close frame; or with
+    /// [`ClientError::TimedOut`], after which it may be called again.
+    pub fn read(&mut self) -> Result<Option<OwnedMessage>, ClientError> {
+        let give_up = self.read_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            let event = self.next_event();
+            self.write_out()?;
+            match event {
+                Ok(Some(Occurred::Message(message))) => return Ok(Some(message)),
+                Ok(Some(Occurred::Closed)) => {
+                    self.wait_for_end();
+                    return Ok(None);
+                }
+                Ok(Some(Occurred::Other)) => {}
+                Ok(None) if self.closed.is_some() => return Ok(None),
+                Ok(None) => self.fill(give_up)?,
+                Err(violation) => {
+                    let _ = self.stream.shutdown(Shutdown::Write);
+                    self.wait_for_end();
+                    return Err(violation.into());
+                }
+            }
+        }
+    }
+
+    /// Sends a message.
+    ///
+    /// # Errors
+    ///
+    /// After [`close`](Self::close), or when the stream fails.
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), ClientError> {
+        self.connection.send(message, &mut self.out)?;
+        self.write_out()
+    }
+
+    /// Sends a part of a message, as a fragment.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and for a part of another kind than those before.
+    pub fn send_part(&mut self, part: Part<'_>) -> Result<(), ClientError> {
+        self.connection.send_part(part, &mut self.out)?;
+        self.write_out()
+    }
+
+    /// Sends a ping with at most 125 bytes.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send), and for a longer payload.
+    pub fn ping(&mut self, payload: &[u8]) -> Result<(), ClientError> {
+        self.connection.ping(payload, &mut self.out)?;
+        self.write_out()
+    }
+
+    /// Closes the connection, and waits for the peer's answer, at most for [`close_within`](Limits::close_within).
+    /// Messages that still come are thrown away.
+    ///
+    /// # Errors
+    ///
+    /// For a reason over 123 bytes, or when the stream fails or the answer does not come. Closing twice is no error.
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ClientError> {
+        match self.connection.close(Instant::now(), code, reason, &mut self.out) {
+            Ok(()) | Err(SendError::Closed) => {}
+            Err(error) => return Err(error.into()),
+        }
+        self.write_out()?;
+        self.read_timeout = None;
+        while self.read()?.is_some() {}
+        Ok(())
+    }
+
+    /// The peer's close frame, once it came: its code, if it had one, and its reason.
+    pub fn closed(&self) -> Option<(Option<CloseCode>, &str)> {
+        self.closed.as_ref().map(|(code, reason)| (*code, reason.as_str()))
+    }
+
+    /// What is in the bytes that were read.
+    fn next_event(&mut self) -> Result<Option<Occurred>, Violation> {
+        let unread = self.received.get_mut(self.unread.clone()).unwrap_or_default();
+        let mut incoming = self.connection.receive(Instant::now(), unread);
+        let occurred = match incoming.next() {
+            Ok(Some((Event::Message(message), _))) => {
+                Ok(Some(Occurred::Message(message.to_owned())))
+            }
+            Ok(Some((Event::Close(close), _))) => {
+                self.closed = Some((close.code, close.reason.to_owned()));
+                Ok(Some(Occurred::Closed))
+            }
+            Ok(Some((Event::Ping(_) | Event::Pong(_) | Event::Part(_), _))) => {
+                Ok(Some(Occurred::Other))
+            }
+            Ok(None) => Ok(None),
+            Err(violation) => Err(violation),
+        };
+        self.unread.start = self.unread.end - incoming.remaining();
+        self.connection.flush(&mut self.out);
+        occurred
+    }
+
+    /// Waits for bytes, and meets the deadlines meanwhile.
+    fn fill(&mut self, give_up: Option<Instant>) -> Result<(), ClientError> {
+        loop {
+            let now = Instant::now();
+            if give_up.is_some_and(|it| it <= now) {
+                return Err(ClientError::TimedOut);
+            }
+            match self.connection.on_deadline(now, &mut self.out) {
+                Expired::PeerSilent | Expired::CloseUnanswered => {
+                    return Err(ClientError::TimedOut);
+                }
+                Expired::Nothing | Expired::Asked | Expired::Idle => self.write_out()?,
+            }
+            let until = [give_up, self.connection.deadline()].into_iter().flatten().min();
+            let wait =
+                until.map(|it| it.saturating_duration_since(now).max(Duration::from_millis(1)));
+            self.stream.set_read_timeout(wait)?;
+            match self.stream.read(&mut self.received) {
+                Ok(0) => return Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
+                Ok(count) => {
+                    self.unread = 0..count;
+                    return Ok(());
+                }
+                Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn write_out(&mut self) -> Result<(), ClientError> {
+        let written = self.stream.write_all(&self.out);
+        self.out.clear();
+        Ok(written?)
+    }
+
+    /// After the last frame the server ends the stream (RFC 6455 section 7.1.1); it gets the time for it, so that our last
+    /// frame is not lost to a reset.
+    fn wait_for_end(&mut self) {
+        let Some(until) = self.connection.deadline() else { return };
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() || self.stream.set_read_timeout(Some(left)).is_err() {
+                break;
+            }
+            match self.stream.read(&mut self.received) {
+                Ok(count) if count > 0 => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                _ => break,
+            }
+        }
+        self.unread = 0..0;
+        let _ = self.stream.shutdown(Shutdown::Both);
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("stream", &self.stream)
+            .field("closed", &self.closed)
+            .finish_non_exhaustive()
+    }
+}
+
+enum Occurred {
+    Message(OwnedMessage),
+    Closed,
+    Other,
+}
+
+/// Connects to the first address of the host that answers.
+fn open_stream(
+    request: &ClientRequest,
+    left: impl Fn() -> Result<Duration, ClientError>,
+) -> Result<TcpStream, ClientError> {
+    let url = request.url();
+    if url.is_secure() {
+        return Err(ClientError::NoTls);
+    }
+    let mut failed = None;
+    for address in (url.host(), url.port()).to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, left()?) {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) => {
+                failed = Some(io::Error::new(error.kind(), format!("{address}: {error}")))
+            }
+        }
+    }
+    Err(failed
+        .unwrap_or_else(|| io::Error::new(ErrorKind::NotFound, "the host has no address"))
+        .into())
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+/// What can go wrong for a client.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The URL is not one of a WebSocket server.
+    Url(UrlError),
+    /// The server did not answer as a WebSocket server does.
+    Answer(AnswerError),
+    /// The server broke the protocol; it was told so.
+    Violation(Violation),
+    /// The call was wrong.
+    Send(SendError),
+    /// The stream failed, or ended without a close frame.
+    Io(io::Error),
+    /// The time was over.
+    TimedOut,
+    /// A `wss://` URL: this build has no TLS.
+    NoTls,
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(error) => error.fmt(f),
+            Self::Answer(error) => error.fmt(f),
+            Self::Violation(violation) => violation.fmt(f),
+            Self::Send(error) => error.fmt(f),
+            Self::Io(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                write!(f, "the server ended the stream without a close frame")
+            }
+            Self::Io(error) => error.fmt(f),
+            Self::TimedOut => write!(f, "the server did not answer in time"),
+            Self::NoTls => write!(f, "wss:// needs TLS, which is not supported yet: use ws://"),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+impl From<UrlError> for ClientError {
+    fn from(error: UrlError) -> Self {
+        Self::Url(error)
+    }
+}
+
+impl From<AnswerError> for ClientError {
+    fn from(error: AnswerError) -> Self {
+        Self::Answer(error)
+    }
+}
+
+impl From<Violation> for ClientError {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}
+
+impl From<SendError> for ClientError {
+    fn from(error: SendError) -> Self {
+        Self::Send(error)
+    }
+}
+
+impl From<io::Error> for ClientError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}

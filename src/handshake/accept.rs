@@ -1,0 +1,102 @@
+//! The server's yes: the 101 (RFC 6455 section 4.2.2).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::Agreed;
+use super::extra::{ExtraFields, FieldError, write_field};
+use super::request::Request;
+
+/// How a server accepts a request. Without anything added, nothing is allocated.
+///
+/// ```
+/// use tautline::handshake::Accept;
+///
+/// let accept = Accept::new().subprotocol("chat.v2").field("Set-Cookie", "seen=1")?;
+/// assert!(Accept::new().field("Set-Cookie", "a\r\nX-Injected: b").is_err());
+/// # Ok::<(), tautline::handshake::FieldError>(())
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accept {
+    subprotocol: Option<Cow<'static, str>>,
+    fields: ExtraFields,
+}
+
+impl Accept {
+    /// Accepts without a subprotocol.
+    pub const fn new() -> Self {
+        Self { subprotocol: None, fields: ExtraFields::new() }
+    }
+
+    /// Chooses a subprotocol, one of [`Request::protocols`].
+    pub fn subprotocol(mut self, subprotocol: impl Into<Cow<'static, str>>) -> Self {
+        self.subprotocol = Some(subprotocol.into());
+        self
+    }
+
+    /// Adds a field to the answer.
+    ///
+    /// # Errors
+    ///
+    /// When the name is no token, the value has a control character, or the field is the engine's to write.
+    pub fn field(
+        mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<Cow<'static, str>>,
+    ) -> Result<Self, FieldError> {
+        self.fields.push(name.into(), value.into())?;
+        Ok(self)
+    }
+
+    /// Appends the answer to this request.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+    //# If the server chooses to accept the incoming connection, it MUST
+    //# reply with a valid HTTP response indicating the following.
+    pub(crate) fn write(
+        &self,
+        request: &Request<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Agreed, AcceptError> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# The value chosen MUST be derived
+        //# from the client's handshake, specifically by selecting one of
+        //# the values from the |Sec-WebSocket-Protocol| field that the
+        //# server is willing to use for this connection (if any).
+        if let Some(subprotocol) = &self.subprotocol
+            && !request.protocols().any(|asked| asked == subprotocol)
+        {
+            return Err(AcceptError::SubprotocolNotAskedFor(subprotocol.to_string()));
+        }
+        out.extend_from_slice(
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n",
+        );
+        write_field("Sec-WebSocket-Accept", &request.key().accept(), out);
+        if let Some(subprotocol) = &self.subprotocol {
+            write_field("Sec-WebSocket-Protocol", subprotocol.as_bytes(), out);
+        }
+        self.fields.write(out);
+        out.extend_from_slice(b"\r\n");
+        Ok(Agreed { subprotocol: self.subprotocol.clone() })
+    }
+}
+
+/// The application accepts what the client did not ask for. Nothing was written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AcceptError {
+    /// A subprotocol that is none of [`Request::protocols`].
+    SubprotocolNotAskedFor(String),
+}
+
+impl fmt::Display for AcceptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SubprotocolNotAskedFor(subprotocol) => write!(
+                f,
+                "the client did not ask for the subprotocol {subprotocol:?}: choose one of those it asked for, or none"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for AcceptError {}

@@ -1,0 +1,194 @@
+//! Accepting: within the limits, and beyond the descriptors that there are.
+
+use std::collections::HashMap;
+use std::io::ErrorKind;
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use super::Reactor;
+use super::handler::Handler;
+use super::net::Net;
+use super::socket::{Inbound, Socket};
+use super::world::{Slot, State};
+use crate::handshake::Refusal;
+use crate::limits::Limits;
+
+/// Connections accepted in a row, after which the others have their turn.
+const ACCEPTS_MAX: usize = 256;
+/// When accepting is tried again after it failed for want of descriptors or memory.
+const RETRY_AFTER: Duration = Duration::from_millis(100);
+
+pub(super) struct Listener<L> {
+    pub(super) listener: L,
+    /// Connections may wait.
+    waiting: bool,
+}
+
+impl<L> Listener<L> {
+    pub(super) fn new(listener: L) -> Self {
+        Self { listener, waiting: false }
+    }
+}
+
+/// Whether accepting goes on.
+///
+/// Listeners are edge-triggered: what waits when descriptors run out is not told again. So accepting is tried again
+/// after a while, and as soon as a connection ends. Where it still fails, those who wait are turned away, so that
+/// nobody waits for good.
+#[derive(Default)]
+pub(super) struct Accepting {
+    /// Some listener was left with connections that wait.
+    wants_turn: bool,
+    /// Accepting failed, and is tried again at this time.
+    retry_at: Option<Instant>,
+}
+
+impl Accepting {
+    pub(super) fn wants_turn(&self) -> bool {
+        self.wants_turn
+    }
+
+    pub(super) fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    pub(super) fn descriptor_freed(&mut self, now: Instant) {
+        if self.retry_at.is_some() {
+            self.retry_at = Some(now);
+        }
+    }
+}
+
+/// Connections in their opening handshake, which are limited in total and per address (RFC 6455 section 10.4).
+#[derive(Default)]
+pub(super) struct Openings {
+    total: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+impl Openings {
+    /// Counts one more from an address, unless that is too many.
+    fn enter(&mut self, from: IpAddr, limits: &Limits) -> bool {
+        let here = self.by_address.get(&from).copied().unwrap_or_default();
+        if self.total >= limits.handshakes_max || here >= limits.handshakes_per_address_max {
+            return false;
+        }
+        self.total += 1;
+        self.by_address.insert(from, here + 1);
+        true
+    }
+
+    /// A connection leaves this state, if it was in it.
+    pub(super) fn leave(&mut self, state: &State) {
+        let State::Opening { from: Some(from), .. } = state else { return };
+        self.total = self.total.saturating_sub(1);
+        match self.by_address.get_mut(from) {
+            Some(here) if *here > 1 => *here -= 1,
+            _ => {
+                self.by_address.remove(from);
+            }
+        }
+    }
+}
+
+impl<H: Handler, N: Net> Reactor<H, N> {
+    /// Takes the connections that wait at a listener, up to a share.
+    pub(super) fn accept(&mut self, number: usize) {
+        let Some(listener) = self.listeners.get_mut(number) else { return };
+        listener.waiting = true;
+        for _ in 0..ACCEPTS_MAX {
+            let Some(listener) = self.listeners.get_mut(number) else { return };
+            match self.net.accept(&listener.listener) {
+                Ok((stream, address)) => {
+                    self.accepting.retry_at = None;
+                    self.admit(stream, address);
+                }
+                Err(error) => match error.kind() {
+                    ErrorKind::WouldBlock => {
+                        listener.waiting = false;
+                        self.accepting.retry_at = None;
+                        return;
+                    }
+                    // It was there and is gone; the next one may be there.
+                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
+                    _ => return self.starve(number),
+                },
+            }
+        }
+        self.accepting.wants_turn = true;
+    }
+
+    /// Descriptors or memory have run out: tries again later, and where that was in vain, turns away who waits.
+    fn starve(&mut self, number: usize) {
+        let now = self.world.now;
+        match (self.accepting.retry_at, self.listeners.get(number)) {
+            (Some(at), _) if at > now => return,
+            (Some(_), Some(listener)) => {
+                let mut answer = Vec::new();
+                Refusal::Overload.response().write(false, &mut answer);
+                self.net.turn_away(&listener.listener, &answer);
+            }
+            _ => {}
+        }
+        self.accepting.retry_at = now.checked_add(RETRY_AFTER);
+    }
+
+    /// Goes on accepting where it was interrupted.
+    pub(super) fn retry_accepting(&mut self) {
+        let due = self.accepting.retry_at.is_some_and(|at| at <= self.world.now);
+        if !std::mem::take(&mut self.accepting.wants_turn) && !due {
+            return;
+        }
+        let waiting: Vec<_> = (0..self.listeners.len())
+            .filter(|it| self.listeners.get(*it).is_some_and(|it| it.waiting))
+            .collect();
+        if waiting.is_empty() {
+            self.accepting.retry_at = None;
+        }
+        for number in waiting {
+            self.accept(number);
+        }
+    }
+
+    /// Gives an accepted connection its place.
+    fn admit(&mut self, mut stream: N::Stream, address: SocketAddr) {
+        let full = self.world.slots.len() >= self.world.limits.connections_max;
+        let from = address.ip();
+        if full || !self.world.openings.enter(from, &self.world.limits) {
+            // Whoever is over the limit costs no place: the answer is lost where the socket does not take it now.
+            let mut answer = Vec::new();
+            Refusal::Overload.response().write(false, &mut answer);
+            let _ = self.net.write(&mut stream, &answer);
+            let _ = self.net.shutdown(&mut stream);
+            return;
+        }
+        let until = self.world.handshake_deadline();
+        let state = State::Opening { until, from: Some(from) };
+        match self.world.slots.insert(Slot::new(H::Session::default(), state)) {
+            Ok(id) => {
+                self.world.schedule(id);
+                self.settle_in(id, stream, Inbound::Request(address, None));
+            }
+            Err(slot) => self.world.openings.leave(&slot.state),
+        }
+    }
+
+    /// Puts a socket in the place of its connection, and registers it, once and for good.
+    pub(super) fn settle_in(
+        &mut self,
+        id: super::ConnectionId,
+        mut stream: N::Stream,
+        inbound: Inbound,
+    ) {
+        if let Err(error) = self.net.register(&mut stream, id.to_token()) {
+            return self.world.cut(id, super::Closed::Lost(error));
+        }
+        let index = id.index as usize;
+        if self.sockets.len() <= index {
+            self.sockets.resize_with(index + 1, || None);
+        }
+        if let Some(place) = self.sockets.get_mut(index) {
+            *place = Some(Socket::new(stream, inbound));
+        }
+    }
+}

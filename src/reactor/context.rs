@@ -1,0 +1,164 @@
+//! What a handler can do: [`Context`] for one connection, [`Hub`] for all.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::slab::ConnectionId;
+use super::world::{Dial, SendStatus, Slot, State, World};
+use crate::close::CloseCode;
+use crate::connection::{Delivery, Message, Part};
+use crate::handshake::ClientRequest;
+
+/// A connection, in the hands of a [`Handler`](super::Handler).
+///
+/// What is sent here is written when the handler returns, all of it in one go.
+pub struct Context<'a, S> {
+    world: &'a mut World<S>,
+    id: ConnectionId,
+}
+
+impl<'a, S> Context<'a, S> {
+    pub(super) fn new(world: &'a mut World<S>, id: ConnectionId) -> Self {
+        Self { world, id }
+    }
+
+    /// Which connection this is.
+    pub fn id(&self) -> ConnectionId {
+        self.id
+    }
+
+    /// What the application keeps for this connection.
+    #[expect(
+        clippy::missing_panics_doc,
+        clippy::expect_used,
+        reason = "a context is made for a slot that exists"
+    )]
+    pub fn session(&mut self) -> &mut S {
+        // A connection leaves the slab only after its handler was told of its end, between two contexts.
+        &mut self.world.slots.get_mut(self.id).expect("a context's connection exists").session
+    }
+
+    /// Sends a message.
+    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> SendStatus {
+        self.world.send(self.id, message.into())
+    }
+
+    /// Sends a part of a message, as a fragment. What is published in between waits for the last part.
+    pub fn send_part(&mut self, part: Part<'_>) -> SendStatus {
+        self.world.send_part(self.id, part)
+    }
+
+    /// Sends a ping with at most 125 bytes. The loop asks silent peers by itself; this is for measuring, with
+    /// [`on_pong`](super::Handler::on_pong).
+    pub fn ping(&mut self, payload: &[u8]) -> SendStatus {
+        self.world.ping(self.id, payload)
+    }
+
+    /// Begins the closing handshake, with a reason of at most 123 bytes. Nothing can be sent after it; messages of the
+    /// peer still come until it has answered. [`on_close`](super::Handler::on_close) tells when that is done, or was
+    /// given up.
+    pub fn close(&mut self, code: CloseCode, reason: &str) -> SendStatus {
+        self.world.close(self.id, code, reason)
+    }
+
+    /// Chooses how messages are delivered, from the next one on: whole, or in parts to
+    /// [`on_part`](super::Handler::on_part).
+    pub fn set_delivery(&mut self, delivery: Delivery) {
+        self.world.set_delivery(self.id, delivery);
+    }
+
+    /// Subscribes to a topic. False where it was already, or the connection is not open.
+    pub fn subscribe(&mut self, topic: &str) -> bool {
+        self.world.subscribe(self.id, topic)
+    }
+
+    /// Ends a subscription.
+    pub fn unsubscribe(&mut self, topic: &str) {
+        self.world.unsubscribe(self.id, topic);
+    }
+
+    /// Publishes to all subscribers of a topic, this connection among them if it is one.
+    pub fn publish<'m>(&mut self, topic: &str, message: impl Into<Message<'m>>) {
+        self.world.topics.publish(topic, message.into(), None);
+    }
+
+    /// Publishes to all subscribers of a topic but this connection.
+    pub fn publish_to_others<'m>(&mut self, topic: &str, message: impl Into<Message<'m>>) {
+        self.world.topics.publish(topic, message.into(), Some(self.id));
+    }
+
+    /// How many bytes wait for the peer because its socket is full.
+    pub fn waiting_bytes(&self) -> usize {
+        self.world.slots.get(self.id).map_or(0, Slot::waiting_bytes)
+    }
+
+    /// Another connection.
+    pub fn connection(&mut self, id: ConnectionId) -> Option<Context<'_, S>> {
+        self.hub().into_connection(id)
+    }
+
+    /// All connections.
+    pub fn hub(&mut self) -> Hub<'_, S> {
+        Hub { world: self.world }
+    }
+}
+
+/// All connections of a loop.
+pub struct Hub<'a, S> {
+    world: &'a mut World<S>,
+}
+
+impl<'a, S> Hub<'a, S> {
+    pub(super) fn new(world: &'a mut World<S>) -> Self {
+        Self { world }
+    }
+
+    /// A connection that the handler knows and that has not ended.
+    pub fn connection(&mut self, id: ConnectionId) -> Option<Context<'_, S>> {
+        Hub { world: self.world }.into_connection(id)
+    }
+
+    fn into_connection(self, id: ConnectionId) -> Option<Context<'a, S>> {
+        let open = matches!(self.world.slots.get(id)?.state, State::Open { .. });
+        open.then_some(Context { world: self.world, id })
+    }
+
+    /// How many connections there are, those in a handshake included.
+    pub fn connections(&self) -> usize {
+        self.world.slots.len()
+    }
+
+    /// Publishes to all subscribers of a topic.
+    pub fn publish<'m>(&mut self, topic: &str, message: impl Into<Message<'m>>) {
+        self.world.topics.publish(topic, message.into(), None);
+    }
+
+    /// Makes a connection, on this loop. [`on_open`](super::Handler::on_open) or
+    /// [`on_close`](super::Handler::on_close) tell what came of it.
+    ///
+    /// The address is where to connect to; the request's URL says what to ask for. To find the address of a host name
+    /// is for a thread that may wait. `None` where the loop is shutting down, or has no room.
+    pub fn connect(
+        &mut self,
+        address: SocketAddr,
+        request: ClientRequest,
+        session: S,
+    ) -> Option<ConnectionId> {
+        if self.world.shutdown.is_some() {
+            return None;
+        }
+        let until = self.world.handshake_deadline();
+        let mut slot = Slot::new(session, State::Opening { until, from: None });
+        slot.known = true;
+        let id = self.world.slots.insert(slot).ok()?;
+        self.world.schedule(id);
+        self.world.dials.push(Dial { id, address, request });
+        Some(id)
+    }
+
+    /// Ends the loop: nothing more is accepted, each connection is closed with 1001, one after the other over the time
+    /// given, so that they do not all come back at once; then [`run`](super::Reactor::run) returns.
+    pub fn shutdown(&mut self, within: Duration) {
+        self.world.shutdown.get_or_insert(within);
+    }
+}

@@ -1,0 +1,120 @@
+//! How other threads talk to a loop: [`Handle`].
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use super::context::Hub;
+use super::handler::Handler;
+use super::net::Wake;
+
+/// What another thread wants done on the loop.
+pub(super) type Post<H> = Box<dyn FnOnce(&mut H, &mut Hub<'_, <H as Handler>::Session>) + Send>;
+
+/// Reaches a loop from any thread; this is how a store answers.
+pub struct Handle<H: Handler> {
+    sender: mpsc::Sender<Post<H>>,
+    waiting: Arc<AtomicUsize>,
+    waiting_max: usize,
+    waker: Arc<dyn Wake>,
+}
+
+/// Why something could not be posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PostError {
+    /// [`posts_max`](crate::Limits::posts_max) tasks wait already; the loop does not keep up.
+    Full,
+    /// The loop has ended.
+    Ended,
+}
+
+impl<H: Handler> Handle<H> {
+    /// Runs a closure on the loop's thread, in the order of posting, with the handler and all connections in its hands.
+    ///
+    /// # Errors
+    ///
+    /// When too many wait already, or the loop has ended. The closure is then dropped.
+    pub fn post(
+        &self,
+        task: impl FnOnce(&mut H, &mut Hub<'_, H::Session>) + Send + 'static,
+    ) -> Result<(), PostError> {
+        if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.waiting_max {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            return Err(PostError::Full);
+        }
+        self.sender.send(Box::new(task)).map_err(|_| PostError::Ended)?;
+        self.waker.wake();
+        Ok(())
+    }
+
+    /// Asks for a shutdown; see [`Hub::shutdown`].
+    ///
+    /// # Errors
+    ///
+    /// As [`post`](Self::post).
+    pub fn shutdown(&self, within: Duration) -> Result<(), PostError> {
+        self.post(move |_, hub| hub.shutdown(within))
+    }
+}
+
+impl<H: Handler> Clone for Handle<H> {
+    fn clone(&self) -> Self {
+        Self {
+            sender: self.sender.clone(),
+            waiting: Arc::clone(&self.waiting),
+            waiting_max: self.waiting_max,
+            waker: Arc::clone(&self.waker),
+        }
+    }
+}
+
+impl<H: Handler> fmt::Debug for Handle<H> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handle").field("waiting", &self.waiting).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for PostError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full => write!(f, "the loop does not keep up: too many tasks wait for it"),
+            Self::Ended => write!(f, "the loop has ended"),
+        }
+    }
+}
+
+impl std::error::Error for PostError {}
+
+/// The loop's end of the channel.
+pub(super) struct Posts<H: Handler> {
+    sender: mpsc::Sender<Post<H>>,
+    receiver: mpsc::Receiver<Post<H>>,
+    waiting: Arc<AtomicUsize>,
+    waker: Arc<dyn Wake>,
+}
+
+impl<H: Handler> Posts<H> {
+    pub(super) fn new(waker: Arc<dyn Wake>) -> Self {
+        let (sender, receiver) = mpsc::channel();
+        Self { sender, receiver, waiting: Arc::default(), waker }
+    }
+
+    pub(super) fn handle(&self, waiting_max: usize) -> Handle<H> {
+        Handle {
+            sender: self.sender.clone(),
+            waiting: Arc::clone(&self.waiting),
+            waiting_max,
+            waker: Arc::clone(&self.waker),
+        }
+    }
+
+    /// What waits now; what is posted meanwhile is for the next turn.
+    pub(super) fn take(&self) -> Vec<Post<H>> {
+        let waiting = self.waiting.load(Ordering::Acquire);
+        let posts: Vec<_> = self.receiver.try_iter().take(waiting).collect();
+        self.waiting.fetch_sub(posts.len(), Ordering::AcqRel);
+        posts
+    }
+}

@@ -1,0 +1,398 @@
+//! An event loop on one thread that carries many connections: accepted ones and outgoing ones.
+//!
+//! ```no_run
+//! use tautline::{Message, Reactor, reactor::{Context, Handler}};
+//!
+//! struct Echo;
+//!
+//! impl Handler for Echo {
+//!     type Session = ();
+//!
+//!     fn on_message(&mut self, cx: &mut Context<'_, ()>, message: Message<'_>) {
+//!         cx.send(message);
+//!     }
+//! }
+//!
+//! fn main() -> std::io::Result<()> {
+//!     Reactor::new(Echo)?.listen("127.0.0.1:9001")?.run()
+//! }
+//! ```
+//!
+//! # One turn
+//!
+//! 1. Wait until something is ready, another thread has posted something, or a deadline has come.
+//! 2. Read each socket that is ready into the loop's one receive buffer, and hand its messages to the
+//!    [`Handler`]. What the handler sends to the same connection goes into the loop's one send buffer.
+//! 3. Write that buffer, once per socket. What a socket does not take becomes its outbox.
+//! 4. Deliver what was published, once per subscriber, and tell the handler which connections have ended.
+//!
+//! So a connection at rest owns no buffer, and a socket is written once however many messages it got.
+//!
+//! # Backpressure
+//!
+//! A connection for which more than [`outbox_pause_bytes`](crate::Limits::outbox_pause_bytes) wait is not read until they are
+//! written, so that a peer that does not read is not answered without end. What others publish to it still adds up; over
+//! [`outbox_bytes_max`](crate::Limits::outbox_bytes_max) it is cut.
+
+mod accept;
+mod context;
+mod handle;
+mod handler;
+mod mio_net;
+mod net;
+mod open;
+mod outbox;
+mod slab;
+mod socket;
+mod timers;
+mod topics;
+mod world;
+
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use accept::{Accepting, Listener};
+pub use context::{Context, Hub};
+pub use handle::{Handle, PostError};
+use handle::{Post, Posts};
+pub use handler::{Closed, Handler};
+pub use mio_net::{MioListener, MioNet};
+pub use net::{Net, Ready, Wake};
+pub use slab::ConnectionId;
+use socket::Socket;
+pub use world::{Dropped, SendStatus};
+use world::{Slot, State, World};
+
+use crate::close::CloseCode;
+use crate::connection::Due;
+use crate::handshake::{ClientRequest, Origins};
+use crate::limits::Limits;
+
+/// The loop's one receive buffer: large enough for many frames or a good part of a large one, small enough to stay in a
+/// second-level cache.
+const RECEIVE_BYTES: usize = 256 * 1024;
+/// Reads of one socket in a row, after which the others have their turn.
+const READS_MAX: usize = 16;
+/// The send buffer is written early when it has grown to this length.
+const SEND_BYTES: usize = 256 * 1024;
+/// The send buffer keeps at most this much from one event to the next.
+const SEND_BYTES_KEPT: usize = 1024 * 1024;
+/// Tokens with this bit are listeners.
+const TOKEN_LISTENER: usize = 1 << (usize::BITS - 1);
+
+/// A loop with its connections, its handler, and its view of the world.
+pub struct Reactor<H: Handler, N: Net = MioNet> {
+    handler: H,
+    net: N,
+    world: World<H::Session>,
+    /// The receiving halves, by the index of their connection.
+    sockets: Vec<Option<Socket<N::Stream>>>,
+    /// Sockets that may have more to read.
+    again: Vec<ConnectionId>,
+    receive_buffer: Box<[u8]>,
+    listeners: Vec<Listener<N::Listener>>,
+    accepting: Accepting,
+    origins: Origins,
+    posts: Posts<H>,
+    ready: Vec<Ready>,
+    expired: Vec<u32>,
+    closing: Option<Closing>,
+}
+
+/// A shutdown in progress: connections are closed one after the other.
+struct Closing {
+    started: Instant,
+    within: Duration,
+    open: Vec<ConnectionId>,
+    total: usize,
+}
+
+impl<H: Handler> Reactor<H> {
+    /// A loop on mio.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system has no descriptors left.
+    pub fn new(handler: H) -> io::Result<Self> {
+        Ok(Self::with_net(handler, MioNet::new()?))
+    }
+}
+
+impl<H: Handler, N: Net> Reactor<H, N> {
+    /// A loop on another [`Net`].
+    pub fn with_net(handler: H, mut net: N) -> Self {
+        let now = net.now();
+        Self {
+            handler,
+            posts: Posts::new(net.waker()),
+            net,
+            world: World::new(now, Limits::default()),
+            sockets: Vec::new(),
+            again: Vec::new(),
+            receive_buffer: vec![0; RECEIVE_BYTES].into(),
+            listeners: Vec::new(),
+            accepting: Accepting::default(),
+            origins: Origins::SameHost,
+            ready: Vec::new(),
+            expired: Vec::new(),
+            closing: None,
+        }
+    }
+
+    /// Sets the limits, before any connection is there.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.world.limits = limits.into();
+        self
+    }
+
+    /// Sets which pages of which sites may open connections. Default: those of the same host.
+    pub fn origins(mut self, origins: Origins) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// Listens on an address, or on each that a name stands for.
+    ///
+    /// # Errors
+    ///
+    /// As the operating system says, for example that the address is in use; the message names it.
+    pub fn listen(mut self, addresses: impl ToSocketAddrs) -> io::Result<Self> {
+        for address in addresses.to_socket_addrs()? {
+            let token = TOKEN_LISTENER | self.listeners.len();
+            let listener = self.net.listen(address, token)?;
+            self.listeners.push(Listener::new(listener));
+        }
+        Ok(self)
+    }
+
+    /// Makes a connection to a `ws://` URL; see [`Hub::connect`].
+    ///
+    /// # Errors
+    ///
+    /// When the host has no address; finding it may block.
+    pub fn connect(mut self, request: ClientRequest, session: H::Session) -> io::Result<Self> {
+        let url = request.url();
+        let address = (url.host(), url.port()).to_socket_addrs()?.next();
+        let address = address.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::NotFound, format!("no address for {}", url.host()))
+        })?;
+        self.hub().connect(address, request, session);
+        Ok(self)
+    }
+
+    /// The addresses that are listened on, with the ports that were found where 0 was asked for.
+    ///
+    /// # Errors
+    ///
+    /// As the operating system says.
+    pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
+        self.listeners.iter().map(|it| self.net.local_addr(&it.listener)).collect()
+    }
+
+    /// What other threads reach this loop by.
+    pub fn handle(&self) -> Handle<H> {
+        self.posts.handle(self.world.limits.posts_max)
+    }
+
+    /// The handler.
+    pub fn handler(&self) -> &H {
+        &self.handler
+    }
+
+    /// All connections.
+    pub fn hub(&mut self) -> Hub<'_, H::Session> {
+        Hub::new(&mut self.world)
+    }
+
+    /// The world that the loop runs in.
+    pub fn net(&mut self) -> &mut N {
+        &mut self.net
+    }
+
+    /// Runs until [`shutdown`](Hub::shutdown) is asked for and done.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system cannot tell any more what is ready. What goes wrong with one connection ends that
+    /// connection only.
+    pub fn run(mut self) -> io::Result<()> {
+        while !self.is_finished() {
+            self.turn(None)?;
+        }
+        Ok(())
+    }
+
+    /// Whether a shutdown is done.
+    pub fn is_finished(&self) -> bool {
+        self.closing.is_some() && self.world.slots.len() == 0
+    }
+
+    /// Runs one turn, which waits no longer than `wait`, for a loop of your own.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub fn turn(&mut self, wait: Option<Duration>) -> io::Result<()> {
+        self.settle();
+        let timeout = self.timeout(wait);
+        let mut ready = std::mem::take(&mut self.ready);
+        self.net.poll(&mut ready, timeout)?;
+        self.world.now = self.net.now();
+
+        self.run_posts();
+        for event in ready.drain(..) {
+            if event.token & TOKEN_LISTENER == 0 {
+                self.on_ready(ConnectionId::from_token(event.token), event);
+            } else {
+                self.accept(event.token & !TOKEN_LISTENER);
+            }
+        }
+        self.ready = ready;
+        for id in std::mem::take(&mut self.again) {
+            self.read(id);
+        }
+        self.retry_accepting();
+        self.expire();
+        self.continue_shutdown();
+        self.settle();
+        Ok(())
+    }
+
+    /// How long a poll may wait.
+    fn timeout(&self, wait: Option<Duration>) -> Option<Duration> {
+        let shutdown_begins = self.world.shutdown.is_some() && self.closing.is_none();
+        if !self.again.is_empty() || self.accepting.wants_turn() || shutdown_begins {
+            return Some(Duration::ZERO);
+        }
+        let shutdown = self.closing.as_ref().and_then(Closing::next);
+        let next = [self.world.timers.next(), self.accepting.retry_at(), shutdown];
+        let until_next =
+            next.into_iter().flatten().min().map(|at| at.saturating_duration_since(self.world.now));
+        [wait, until_next].into_iter().flatten().min()
+    }
+
+    fn run_posts(&mut self) {
+        for post in self.posts.take() {
+            let post: Post<H> = post;
+            post(&mut self.handler, &mut Hub::new(&mut self.world));
+        }
+    }
+
+    /// Does what is due.
+    fn expire(&mut self) {
+        let mut expired = std::mem::take(&mut self.expired);
+        self.world.timers.expire(self.world.now, &mut expired);
+        for index in expired.drain(..) {
+            let Some(id) = self.world.slots.id_at(index) else { continue };
+            match self.world.later_deadline(id) {
+                Some(deadline) => self.world.timers.set(index, deadline),
+                None => self.on_deadline(id),
+            }
+        }
+        self.expired = expired;
+    }
+
+    fn on_deadline(&mut self, id: ConnectionId) {
+        let now = self.world.now;
+        let Some(slot) = self.world.slots.get_mut(id) else { return };
+        let due = match &mut slot.state {
+            State::Opening { .. } => return self.handshake_timed_out(id),
+            State::Ending { .. } => return self.world.mark_dirty(id),
+            State::Open { deadlines, .. } => deadlines.expire(now, &self.world.limits),
+        };
+        match due {
+            Due::Nothing => {}
+            Due::Ping => {
+                self.world.ping(id, &[]);
+            }
+            Due::Idle => {
+                self.world.close(id, CloseCode::GOING_AWAY, "idle");
+            }
+            Due::PeerSilent => self.world.cut(id, Closed::Silent),
+            Due::CloseUnanswered => self.world.cut(id, Closed::Unanswered),
+        }
+        if let Some(deadline) = self.world.later_deadline(id) {
+            self.world.timers.set(id.index, deadline);
+        }
+    }
+
+    /// Writes all that is to be written and tells the handler of all that has ended, until neither leaves anything to
+    /// do.
+    fn settle(&mut self) {
+        loop {
+            if let Some(topic) = self.world.topics.next_dirty() {
+                let mut place = 0;
+                while let Some(id) = self.world.topics.subscriber(topic, place) {
+                    self.flush(id);
+                    place += 1;
+                }
+                self.world.topics.clean(topic);
+            } else if let Some(id) = self.world.next_dirty() {
+                self.flush(id);
+            } else if let Some(dial) = self.world.dials.pop() {
+                self.dial(dial);
+            } else if let Some(id) = self.world.drained.pop() {
+                if matches!(self.world.slots.get(id), Some(Slot { state: State::Open { .. }, .. }))
+                {
+                    self.handler.on_drain(&mut Context::new(&mut self.world, id));
+                }
+            } else if let Some((id, closed)) = self.world.ended.pop_front() {
+                self.handler.on_close(&mut Context::new(&mut self.world, id), &closed);
+                self.world.unsubscribe_all(id);
+                if let Some(slot) = self.world.slots.get_mut(id) {
+                    slot.known = false;
+                }
+                self.world.mark_dirty(id);
+            } else {
+                self.world.topics.end_turn();
+                return;
+            }
+        }
+    }
+
+    /// Begins a shutdown that was asked for, and closes as many connections as its time has come for.
+    fn continue_shutdown(&mut self) {
+        let now = self.world.now;
+        if let Some(within) = self.world.shutdown
+            && self.closing.is_none()
+        {
+            self.listeners.clear();
+            self.accepting = Accepting::default();
+            let open: Vec<_> = self.world.slots.ids().collect();
+            let total = open.len();
+            self.closing = Some(Closing { started: now, within, open, total });
+        }
+        let Some(closing) = &mut self.closing else { return };
+        let left = closing.left(now);
+        for id in closing.open.split_off(left) {
+            match self.world.slots.get(id).map(|slot| &slot.state) {
+                Some(State::Opening { .. }) => self.refuse_at_shutdown(id),
+                Some(State::Open { .. }) => {
+                    self.world.close(id, CloseCode::GOING_AWAY, "shutting down");
+                }
+                Some(State::Ending { .. }) | None => {}
+            }
+        }
+    }
+}
+
+impl Closing {
+    /// How many connections may stay open at a time.
+    fn left(&self, now: Instant) -> usize {
+        let passed = now.saturating_duration_since(self.started);
+        if passed >= self.within {
+            return 0;
+        }
+        let left = 1.0 - passed.as_secs_f64() / self.within.as_secs_f64();
+        (self.total as f64 * left) as usize
+    }
+
+    /// When the next one is to be closed.
+    fn next(&self) -> Option<Instant> {
+        let left = u32::try_from(self.open.len()).ok().filter(|left| *left > 0)?;
+        let total = u32::try_from(self.total).unwrap_or(u32::MAX).max(1);
+        let passed = self.within.checked_div(total)?.saturating_mul(total - left.min(total) + 1);
+        self.started.checked_add(passed)
+    }
+}

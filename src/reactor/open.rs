@@ -1,0 +1,193 @@
+//! Opening handshakes, of connections that were accepted and of those that are made.
+
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::Reactor;
+use super::context::Context;
+use super::handler::{Closed, Handler};
+use super::net::Net;
+use super::slab::ConnectionId;
+use super::socket::{Inbound, Socket};
+use super::world::Dial;
+use crate::connection::{Receiver, Sender};
+use crate::frame::Role;
+use crate::handshake::{
+    ClientHandshake, ClientRequest, Opening, Policy, Refusal, Request, Response, ServerHandshake,
+    Status,
+};
+
+/// A request of which a part has come.
+#[derive(Default)]
+pub(super) struct Head {
+    handshake: ServerHandshake,
+    bytes: Vec<u8>,
+}
+
+/// A connection that is being made.
+pub(super) enum Dialing {
+    /// The stream is not connected yet.
+    Connecting(ClientRequest),
+    /// The request is sent; the part of the answer that came.
+    Awaiting(ClientHandshake, Vec<u8>),
+}
+
+impl Dialing {
+    pub(super) fn is_connected(&self) -> bool {
+        matches!(self, Self::Awaiting(..))
+    }
+}
+
+impl<H: Handler, N: Net> Reactor<H, N> {
+    /// Takes bytes of a request, and answers it once it is whole.
+    pub(super) fn receive_request(&mut self, id: ConnectionId, bytes: &[u8]) {
+        let Some(Some(Socket { inbound: Inbound::Request(peer, kept), .. })) =
+            self.sockets.get_mut(id.index as usize)
+        else {
+            return;
+        };
+        let (peer, limits) = (*peer, Arc::clone(&self.world.limits));
+        // A head that comes in one piece is read where it is.
+        let Head { mut handshake, bytes: mut buffered } =
+            kept.take().map(|it| *it).unwrap_or_default();
+        let whole = if buffered.is_empty() {
+            bytes
+        } else {
+            buffered.extend_from_slice(bytes);
+            &buffered
+        };
+        let policy = Policy { limits: &limits, origins: &self.origins, secure: false };
+        match handshake.receive(whole, &policy) {
+            Ok(None) => {
+                if buffered.is_empty() {
+                    buffered = bytes.to_vec();
+                }
+                *kept = Some(Box::new(Head { handshake, bytes: buffered }));
+            }
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+            //# Once the client's opening handshake has been sent, the client MUST
+            //# wait for a response from the server before sending any further data.
+            Ok(Some((length, Opening::Upgrade(_)))) if length < whole.len() => {
+                self.respond(id, &Refusal::EarlyBytes.response(), false);
+            }
+            Ok(Some((_, Opening::Upgrade(request)))) => self.upgrade(id, &request, peer),
+            Ok(Some((_, Opening::Plain(request)))) => {
+                let response = self.handler.on_request(&request, peer);
+                self.respond(id, &response, request.method() == "HEAD");
+            }
+            Err(refusal) => self.respond(id, &refusal.response(), false),
+        }
+    }
+
+    /// Answers a valid request for an upgrade.
+    fn upgrade(&mut self, id: ConnectionId, request: &Request<'_>, peer: SocketAddr) {
+        let Some(slot) = self.world.slots.get_mut(id) else { return };
+        let accept = match self.handler.on_upgrade(request, peer, &mut slot.session) {
+            Ok(accept) => accept,
+            Err(response) => return self.respond(id, &response, false),
+        };
+        match request.accept(&accept, &mut self.world.out) {
+            Ok(_) => self.open(id, Role::Server, Sender::server()),
+            Err(error) => {
+                self.handler.on_accept_error(&error);
+                self.respond(id, &Response::new(Status::INTERNAL_SERVER_ERROR), false);
+            }
+        }
+    }
+
+    /// Sends a response that is not the one that opens a connection, and ends the connection.
+    fn respond(&mut self, id: ConnectionId, response: &Response, head_only: bool) {
+        response.write(head_only, &mut self.world.out);
+        if let Some(Some(socket)) = self.sockets.get_mut(id.index as usize) {
+            socket.inbound = Inbound::Nothing;
+        }
+        // The handler does not know of it; it is told nothing.
+        self.world.end(id, Closed::Lost(ErrorKind::ConnectionRefused.into()));
+    }
+
+    pub(super) fn handshake_timed_out(&mut self, id: ConnectionId) {
+        self.refuse(id, &Refusal::Timeout.response());
+    }
+
+    pub(super) fn refuse_at_shutdown(&mut self, id: ConnectionId) {
+        self.refuse(id, &Refusal::Overload.response());
+    }
+
+    /// Ends a handshake from outside of an event of its socket.
+    fn refuse(&mut self, id: ConnectionId, response: &Response) {
+        match self.socket(id) {
+            Some(Socket { inbound: Inbound::Request(..), .. }) => {
+                self.world.corked = Some(id);
+                self.respond(id, response, false);
+                self.flush(id);
+                self.world.corked = None;
+            }
+            _ => self.world.cut(id, Closed::Lost(ErrorKind::TimedOut.into())),
+        }
+    }
+
+    /// The handshake is done.
+    fn open(&mut self, id: ConnectionId, role: Role, sender: Sender) {
+        let receiver = Receiver::new(role, Arc::clone(&self.world.limits));
+        if let Some(Some(socket)) = self.sockets.get_mut(id.index as usize) {
+            socket.inbound = Inbound::Frames(receiver);
+        }
+        self.world.open(id, sender);
+        self.handler.on_open(&mut Context::new(&mut self.world, id));
+    }
+
+    /// Begins to connect.
+    pub(super) fn dial(&mut self, dial: Dial) {
+        let Dial { id, address, request } = dial;
+        match self.net.connect(address) {
+            Ok(stream) => {
+                let inbound = Inbound::Answer(Box::new(Dialing::Connecting(request)));
+                self.settle_in(id, stream, inbound);
+            }
+            Err(error) => self.world.cut(id, Closed::Lost(error)),
+        }
+    }
+
+    /// The stream is connected, or is not to be: sends the request.
+    pub(super) fn on_connected(&mut self, id: ConnectionId) {
+        let Self { sockets, net, world, .. } = self;
+        let Some(Some(Socket { stream, inbound: Inbound::Answer(dialing), .. })) =
+            sockets.get_mut(id.index as usize)
+        else {
+            return;
+        };
+        match net.connected(stream) {
+            Err(error) if error.kind() == ErrorKind::NotConnected => return,
+            Err(error) => return world.cut(id, Closed::Lost(error)),
+            Ok(()) => {}
+        }
+        if let Dialing::Connecting(request) = &**dialing {
+            world.corked = Some(id);
+            **dialing = Dialing::Awaiting(request.write(net.nonce(), &mut world.out), Vec::new());
+            self.flush(id);
+            self.world.corked = None;
+        }
+    }
+
+    /// Takes bytes of the answer to our request; what is behind it are frames.
+    pub(super) fn receive_answer(&mut self, id: ConnectionId, bytes: &[u8]) {
+        let Some(Some(Socket { inbound: Inbound::Answer(dialing), .. })) =
+            self.sockets.get_mut(id.index as usize)
+        else {
+            return;
+        };
+        let Dialing::Awaiting(handshake, buffered) = &mut **dialing else { return };
+        buffered.extend_from_slice(bytes);
+        match handshake.receive(buffered, &self.world.limits) {
+            Ok(None) => {}
+            Ok(Some((length, _agreed))) => {
+                let mut frames = buffered.split_off(length);
+                let sender = Sender::client(self.net.mask_keys());
+                self.open(id, Role::Client, sender);
+                self.receive_frames(id, &mut frames);
+            }
+            Err(error) => self.world.cut(id, Closed::Refused(error)),
+        }
+    }
+}

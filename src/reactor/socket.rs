@@ -1,0 +1,345 @@
+//! Reading and writing of sockets.
+
+use std::io::{self, ErrorKind, IoSlice};
+use std::net::SocketAddr;
+
+use super::context::Context;
+use super::handler::{Closed, Handler};
+use super::net::{Net, Ready};
+use super::open::{Dialing, Head};
+use super::slab::ConnectionId;
+use super::world::State;
+use super::{READS_MAX, Reactor, SEND_BYTES, SEND_BYTES_KEPT};
+use crate::connection::{Event, Receiver};
+use crate::error::Violation;
+
+/// Segments of an outbox that one write takes.
+const SLICES_MAX: usize = 16;
+
+/// A socket, and what becomes of the bytes that come from it.
+pub(super) struct Socket<St> {
+    pub(super) stream: St,
+    pub(super) inbound: Inbound,
+    /// There may be something to read.
+    pub(super) readable: bool,
+    /// The peer has ended its direction: reading goes on to the end.
+    read_closed: bool,
+    /// Our direction is ended.
+    shut: bool,
+    /// The end of the stream was read.
+    at_end: bool,
+}
+
+/// What becomes of the bytes that come.
+pub(super) enum Inbound {
+    /// A request is awaited from this address; the part of it that came, if a part came.
+    Request(SocketAddr, Option<Box<Head>>),
+    /// We connect, and then await the answer to our request.
+    Answer(Box<Dialing>),
+    /// Frames.
+    Frames(Receiver),
+    /// Thrown away, so that the peer gets to read our last words before the stream is reset.
+    Nothing,
+}
+
+impl<St> Socket<St> {
+    pub(super) fn new(stream: St, inbound: Inbound) -> Self {
+        Self { stream, inbound, readable: false, read_closed: false, shut: false, at_end: false }
+    }
+}
+
+impl<H: Handler, N: Net> Reactor<H, N> {
+    pub(super) fn socket(&mut self, id: ConnectionId) -> Option<&mut Socket<N::Stream>> {
+        // Late events name connections that are gone.
+        self.world.slots.get(id)?;
+        self.sockets.get_mut(id.index as usize)?.as_mut()
+    }
+
+    pub(super) fn on_ready(&mut self, id: ConnectionId, event: Ready) {
+        let Some(socket) = self.socket(id) else { return };
+        socket.readable |= event.readable || event.read_closed;
+        socket.read_closed |= event.read_closed;
+        if event.writable {
+            self.on_writable(id);
+        }
+        self.read(id);
+    }
+
+    fn on_writable(&mut self, id: ConnectionId) {
+        if let Some(Socket { inbound: Inbound::Answer(dialing), .. }) = self.socket(id)
+            && !dialing.is_connected()
+        {
+            return self.on_connected(id);
+        }
+        let Some(slot) = self.world.slots.get_mut(id) else { return };
+        if std::mem::replace(&mut slot.blocked, false) {
+            // What was written before has reached the peer: it lives.
+            self.world.heard(id);
+            self.flush(id);
+        }
+    }
+
+    /// Reads what there is, up to a share that leaves the others their turn, and handles it.
+    pub(super) fn read(&mut self, id: ConnectionId) {
+        self.world.corked = Some(id);
+        for _ in 0..READS_MAX {
+            if self.is_paused(id) {
+                break;
+            }
+            let mut buffer = std::mem::take(&mut self.receive_buffer);
+            let read = match self.read_once(id, &mut buffer) {
+                Some(count) => {
+                    self.receive(id, buffer.get_mut(..count).unwrap_or_default());
+                    true
+                }
+                None => false,
+            };
+            self.receive_buffer = buffer;
+            if !read {
+                break;
+            }
+            if self.world.out.len() >= SEND_BYTES {
+                self.flush(id);
+            }
+        }
+        self.flush(id);
+        self.world.corked = None;
+        if !self.is_paused(id) {
+            self.again.push(id);
+        }
+    }
+
+    /// Whether nothing is read: nothing is there, or too much waits to be written first.
+    fn is_paused(&mut self, id: ConnectionId) -> bool {
+        let pause_bytes = self.world.limits.outbox_pause_bytes;
+        let waiting = self.world.slots.get(id).map_or(0, |slot| slot.waiting_bytes());
+        waiting > pause_bytes || !self.socket(id).is_some_and(|socket| socket.readable)
+    }
+
+    /// The number of bytes that were read; `None` where there are none.
+    #[inline]
+    fn read_once(&mut self, id: ConnectionId, buffer: &mut [u8]) -> Option<usize> {
+        self.world.slots.get(id)?;
+        let socket = self.sockets.get_mut(id.index as usize)?.as_mut()?;
+        match uninterrupted(|| self.net.read(&mut socket.stream, buffer)) {
+            Ok(0) => {
+                socket.readable = false;
+                socket.at_end = true;
+                self.lost(id, ErrorKind::UnexpectedEof.into());
+                None
+            }
+            Ok(count) => {
+                // A short read has emptied the socket (epoll(7)), unless the end of the stream is behind it.
+                socket.readable = count == buffer.len() || socket.read_closed;
+                Some(count)
+            }
+            Err(error) => {
+                socket.readable = false;
+                if error.kind() != ErrorKind::WouldBlock {
+                    socket.at_end = true;
+                    self.lost(id, error);
+                }
+                None
+            }
+        }
+    }
+
+    /// The stream ended, or failed.
+    fn lost(&mut self, id: ConnectionId, error: io::Error) {
+        match self.world.slots.get(id).map(|slot| &slot.state) {
+            Some(State::Ending { .. }) | None => self.world.mark_dirty(id),
+            Some(State::Opening { .. } | State::Open { .. }) => {
+                self.world.cut(id, Closed::Lost(error))
+            }
+        }
+    }
+
+    #[inline]
+    fn receive(&mut self, id: ConnectionId, bytes: &mut [u8]) {
+        let Some(Some(socket)) = self.sockets.get_mut(id.index as usize) else { return };
+        match &mut socket.inbound {
+            Inbound::Nothing => {}
+            Inbound::Request(..) => self.receive_request(id, bytes),
+            Inbound::Answer(_) => self.receive_answer(id, bytes),
+            Inbound::Frames(_) => self.receive_frames(id, bytes),
+        }
+    }
+
+    pub(super) fn receive_frames(&mut self, id: ConnectionId, bytes: &mut [u8]) {
+        let Some(Some(Socket { inbound, .. })) = self.sockets.get_mut(id.index as usize) else {
+            return;
+        };
+        let Inbound::Frames(receiver) = inbound else { return };
+        let (handler, world) = (&mut self.handler, &mut self.world);
+        world.heard(id);
+        let mut events = receiver.receive(bytes);
+        loop {
+            let (delivery, flooded) = world.before_event(id);
+            events.set_delivery(delivery);
+            let next =
+                if flooded { Err(events.fail(Violation::TooManyPings)) } else { events.next() };
+            let event = match next {
+                Ok(Some(event)) => event,
+                Ok(None) => break,
+                Err(violation) => {
+                    world.fail(id, violation);
+                    *inbound = Inbound::Nothing;
+                    break;
+                }
+            };
+            world.note(id, &event);
+            match event {
+                Event::Close(close) => {
+                    let closed = Closed::Agreed { code: close.code, reason: close.reason.into() };
+                    world.end(id, closed);
+                    *inbound = Inbound::Nothing;
+                    break;
+                }
+                Event::Ping(_) => world.flush_owed(id),
+                // What the handler did in between has cut the connection.
+                _ if world.is_over(id) => {}
+                Event::Message(message) => {
+                    handler.on_message(&mut Context::new(world, id), message)
+                }
+                Event::Part(part) => handler.on_part(&mut Context::new(world, id), part),
+                Event::Pong(payload) => handler.on_pong(&mut Context::new(world, id), payload),
+            }
+        }
+    }
+
+    /// Writes what a connection has to say, once, and ends it where all is said.
+    pub(super) fn flush(&mut self, id: ConnectionId) {
+        let was_corked = self.world.corked.replace(id);
+        self.world.take_publications(id);
+        self.world.corked = was_corked;
+        let written = self.write_out(id).and_then(|()| self.write_outbox(id));
+        if let Err(error) = written {
+            if let Some(socket) = self.socket(id) {
+                socket.at_end = true;
+            }
+            self.lost(id, error);
+        }
+        self.after_write(id);
+    }
+
+    /// Writes the send buffer; what the socket does not take goes to the outbox.
+    fn write_out(&mut self, id: ConnectionId) -> io::Result<()> {
+        let Self { world, sockets, net, .. } = self;
+        if world.out.is_empty() {
+            return Ok(());
+        }
+        let mut written = 0;
+        let mut result = Ok(());
+        if let (Some(slot), Some(Some(socket))) =
+            (world.slots.get_mut(id), sockets.get_mut(id.index as usize))
+        {
+            if !slot.blocked && slot.waiting_bytes() == 0 {
+                match uninterrupted(|| net.write(&mut socket.stream, &world.out)) {
+                    Ok(count) => written = count,
+                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                    Err(error) => result = Err(error),
+                }
+                slot.blocked = written < world.out.len();
+            }
+            if let Some(rest) = world.out.get(written..)
+                && !rest.is_empty()
+                && result.is_ok()
+            {
+                slot.outbox.get_or_insert_default().push(rest);
+            }
+        }
+        world.out.clear();
+        world.out.shrink_to(SEND_BYTES_KEPT);
+        result
+    }
+
+    fn write_outbox(&mut self, id: ConnectionId) -> io::Result<()> {
+        let Self { world, sockets, net, .. } = self;
+        let (Some(slot), Some(Some(socket))) =
+            (world.slots.get_mut(id), sockets.get_mut(id.index as usize))
+        else {
+            return Ok(());
+        };
+        let Some(outbox) = &mut slot.outbox else { return Ok(()) };
+        while outbox.bytes() > 0 && !slot.blocked {
+            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+            let filled = outbox.slices(&mut slices);
+            let slices = slices.get(..filled).unwrap_or_default();
+            let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+            match uninterrupted(|| net.write_vectored(&mut socket.stream, slices)) {
+                Ok(count) => {
+                    slot.blocked = count < offered;
+                    outbox.consume(count);
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => slot.blocked = true,
+                Err(error) => return Err(error),
+            }
+        }
+        if outbox.bytes() == 0 {
+            slot.outbox = None;
+        }
+        Ok(())
+    }
+
+    /// Goes on with what waited for the socket to be written: reading, or ending.
+    fn after_write(&mut self, id: ConnectionId) {
+        let Some(slot) = self.world.slots.get_mut(id) else { return };
+        let waits = slot.waiting_bytes() > 0;
+        match slot.state {
+            State::Ending { until } => {
+                let over = until <= self.world.now;
+                if !slot.known && (over || !waits) {
+                    self.finish(id, over);
+                }
+            }
+            State::Open { .. } if !waits => {
+                if std::mem::replace(&mut slot.queued, false) {
+                    self.world.drained.push(id);
+                }
+                if self.world.corked != Some(id) && !self.is_paused(id) {
+                    self.again.push(id);
+                }
+            }
+            State::Open { .. } | State::Opening { .. } => {}
+        }
+    }
+
+    /// All is said, and the handler was told: ends our direction, and frees the connection once the peer has ended its
+    /// own, or had the time to.
+    fn finish(&mut self, id: ConnectionId, over: bool) {
+        let Self { sockets, net, .. } = self;
+        let Some(Some(socket)) = sockets.get_mut(id.index as usize) else { return self.free(id) };
+        if over || socket.at_end {
+            return self.free(id);
+        }
+        if !std::mem::replace(&mut socket.shut, true) && net.shutdown(&mut socket.stream).is_err() {
+            return self.free(id);
+        }
+        socket.inbound = Inbound::Nothing;
+        if socket.readable {
+            self.again.push(id);
+        }
+    }
+
+    /// Closes the socket and forgets the connection.
+    pub(super) fn free(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.world.slots.remove(id) {
+            self.world.openings.leave(&slot.state);
+            self.world.timers.cancel(id.index);
+            if let Some(socket) = self.sockets.get_mut(id.index as usize) {
+                *socket = None;
+            }
+            self.accepting.descriptor_freed(self.world.now);
+        }
+    }
+}
+
+/// A signal that comes in between says nothing about the socket, and no event follows from it.
+fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}

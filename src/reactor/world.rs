@@ -1,0 +1,467 @@
+//! All connections as a handler can reach them: their sending halves, sessions, topics and deadlines.
+//!
+//! Nothing here touches a socket. What is to be written is put into the loop's send buffer, for the connection whose
+//! event is being handled, or into the connection's outbox, and is written once when the event, or the turn, ends.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::accept::Openings;
+use super::handler::Closed;
+use super::outbox::Outbox;
+use super::slab::{ConnectionId, Slab};
+use super::timers::Timers;
+use super::topics::{Subscriptions, Topics};
+use crate::close::CloseCode;
+use crate::connection::{Deadlines, Delivery, Event, Message, Part, Sender};
+use crate::error::{SendError, Violation};
+use crate::handshake::ClientRequest;
+use crate::limits::Limits;
+
+pub(super) struct World<S> {
+    /// The time of this turn.
+    pub(super) now: Instant,
+    pub(super) limits: Arc<Limits>,
+    pub(super) slots: Slab<Slot<S>>,
+    pub(super) topics: Topics,
+    pub(super) timers: Timers,
+    /// The loop's send buffer: what goes to the connection that is corked, behind nothing.
+    pub(super) out: Vec<u8>,
+    pub(super) corked: Option<ConnectionId>,
+    /// Connections with output that was not tried yet.
+    pub(super) dirty: Vec<ConnectionId>,
+    /// Connections whose end the handler has not been told yet.
+    pub(super) ended: VecDeque<(ConnectionId, Closed)>,
+    /// Connections that have written all that was queued, which the handler was not told yet.
+    pub(super) drained: Vec<ConnectionId>,
+    /// Connections that are to be made.
+    pub(super) dials: Vec<Dial>,
+    pub(super) openings: Openings,
+    /// How long the shutdown that was asked for may take.
+    pub(super) shutdown: Option<Duration>,
+}
+
+/// A connection, but for its socket and what is received.
+pub(super) struct Slot<S> {
+    pub(super) session: S,
+    pub(super) state: State,
+    pub(super) outbox: Option<Box<Outbox>>,
+    /// Publications that came inside a message in parts, for after its last.
+    held: Option<Box<Outbox>>,
+    pub(super) subscriptions: Option<Box<Subscriptions>>,
+    /// How messages are delivered, from the next one on.
+    delivery: Delivery,
+    /// The socket is full; it is written when it says that it has room.
+    pub(super) blocked: bool,
+    /// It is in `dirty`.
+    dirty: bool,
+    /// The handler was told that something is queued, and not yet that it is written.
+    pub(super) queued: bool,
+    /// The handler knows of the connection, and will be told of its end.
+    pub(super) known: bool,
+}
+
+pub(super) enum State {
+    /// In the opening handshake, which counts against the address that it came from.
+    Opening { until: Instant, from: Option<IpAddr> },
+    /// Open.
+    Open { sender: Sender, deadlines: Deadlines },
+    /// All is said. What waits is written, and then the peer's end of the stream is waited for.
+    Ending { until: Instant },
+}
+
+/// A connection that is to be made.
+pub(super) struct Dial {
+    pub(super) id: ConnectionId,
+    pub(super) address: SocketAddr,
+    pub(super) request: ClientRequest,
+}
+
+/// What became of a message that was to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendStatus {
+    /// It is written in this turn.
+    Sent,
+    /// It waits, in order, for a socket that is full. [`on_drain`](super::Handler::on_drain) tells when all is written.
+    Queued,
+    /// It is not sent: the connection is closing, or the peer does not read, or the call was wrong.
+    Dropped(Dropped),
+}
+
+/// Why a message was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Dropped {
+    /// The connection is not open, not yet or not any more.
+    NotOpen,
+    /// More than [`outbox_bytes_max`](Limits::outbox_bytes_max) waits for this peer; the connection is cut.
+    NotReading,
+    /// The call was wrong.
+    Misuse(SendError),
+}
+
+impl<S> Slot<S> {
+    pub(super) fn new(session: S, state: State) -> Self {
+        Self {
+            session,
+            state,
+            outbox: None,
+            held: None,
+            subscriptions: None,
+            delivery: Delivery::Whole,
+            blocked: false,
+            dirty: false,
+            queued: false,
+            known: false,
+        }
+    }
+
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.outbox.as_ref().map_or(0, |outbox| outbox.bytes())
+    }
+
+    fn deadline(&self, limits: &Limits) -> Option<Instant> {
+        match &self.state {
+            State::Opening { until, .. } | State::Ending { until } => Some(*until),
+            State::Open { deadlines, .. } => deadlines.next(limits),
+        }
+    }
+}
+
+impl<S> World<S> {
+    pub(super) fn new(now: Instant, limits: Limits) -> Self {
+        Self {
+            now,
+            limits: Arc::new(limits),
+            slots: Slab::new(),
+            topics: Topics::default(),
+            timers: Timers::new(now),
+            out: Vec::new(),
+            corked: None,
+            dirty: Vec::new(),
+            ended: VecDeque::new(),
+            drained: Vec::new(),
+            dials: Vec::new(),
+            openings: Openings::default(),
+            shutdown: None,
+        }
+    }
+
+    /// When a handshake that begins now has to be done.
+    pub(super) fn handshake_deadline(&self) -> Instant {
+        self.now.checked_add(self.limits.handshake_within).unwrap_or(self.now)
+    }
+
+    pub(super) fn send(&mut self, id: ConnectionId, message: Message<'_>) -> SendStatus {
+        self.write(id, |sender, out| sender.send(message, out))
+    }
+
+    pub(super) fn send_part(&mut self, id: ConnectionId, part: Part<'_>) -> SendStatus {
+        let status = self.write(id, |sender, out| sender.send_part(part, out));
+        if part.last {
+            self.release(id);
+        }
+        status
+    }
+
+    pub(super) fn ping(&mut self, id: ConnectionId, payload: &[u8]) -> SendStatus {
+        self.write(id, |sender, out| sender.ping(payload, out))
+    }
+
+    pub(super) fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) -> SendStatus {
+        let status = self.write(id, |sender, out| sender.close(code, reason, out));
+        self.closing(id);
+        status
+    }
+
+    /// Whether nothing more is wanted from the peer.
+    #[inline]
+    pub(super) fn is_over(&self, id: ConnectionId) -> bool {
+        !matches!(self.slots.get(id), Some(Slot { state: State::Open { .. }, .. }))
+    }
+
+    /// Bytes came from the peer.
+    pub(super) fn heard(&mut self, id: ConnectionId) {
+        let now = self.now;
+        if let Some(State::Open { deadlines, .. }) =
+            self.slots.get_mut(id).map(|slot| &mut slot.state)
+        {
+            deadlines.heard(now);
+        }
+    }
+
+    /// Notes what an event asks for.
+    #[inline]
+    pub(super) fn note(&mut self, id: ConnectionId, event: &Event<'_>) {
+        let now = self.now;
+        if let Some(State::Open { sender, deadlines }) =
+            self.slots.get_mut(id).map(|it| &mut it.state)
+        {
+            crate::connection::note(event, sender, deadlines, now);
+        }
+    }
+
+    /// How the next message is to be delivered, and whether the peer sends more pings than it reads answers.
+    #[inline]
+    pub(super) fn before_event(&self, id: ConnectionId) -> (Delivery, bool) {
+        match self.slots.get(id) {
+            Some(Slot { state: State::Open { sender, .. }, delivery, .. }) => {
+                (*delivery, sender.is_flooded(&self.limits))
+            }
+            _ => (Delivery::Whole, false),
+        }
+    }
+
+    pub(super) fn set_delivery(&mut self, id: ConnectionId, delivery: Delivery) {
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.delivery = delivery;
+        }
+    }
+
+    /// Writes the pong that is owed, unless the socket is full.
+    #[inline]
+    pub(super) fn flush_owed(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slots.get(id)
+            && let State::Open { sender, .. } = &slot.state
+            && sender.wants_flush()
+            && !slot.blocked
+        {
+            self.write(id, |sender, out| {
+                sender.flush(out);
+                Ok(())
+            });
+        }
+    }
+
+    pub(super) fn fail(&mut self, id: ConnectionId, violation: Violation) {
+        if let Some(State::Open { sender, .. }) = self.slots.get_mut(id).map(|slot| &mut slot.state)
+        {
+            sender.fail(violation);
+        }
+        self.end(id, Closed::Violation(violation));
+    }
+
+    /// A close frame went to the peer: its answer has a deadline.
+    fn closing(&mut self, id: ConnectionId) {
+        let now = self.now;
+        if let Some(State::Open { sender, deadlines }) =
+            self.slots.get_mut(id).map(|it| &mut it.state)
+            && sender.is_closed()
+        {
+            deadlines.closing(now);
+            self.schedule(id);
+        }
+    }
+
+    /// All is said: writes what is owed, and lets the handler be told, once.
+    pub(super) fn end(&mut self, id: ConnectionId, closed: Closed) {
+        self.write(id, |sender, out| {
+            sender.flush(out);
+            Ok(())
+        });
+        let until = self.now.checked_add(self.limits.close_within).unwrap_or(self.now);
+        self.ending(id, until, closed);
+    }
+
+    /// Ends a connection at once: what waits for the peer is thrown away.
+    pub(super) fn cut(&mut self, id: ConnectionId, closed: Closed) {
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.outbox = None;
+        }
+        self.ending(id, self.now, closed);
+    }
+
+    fn ending(&mut self, id: ConnectionId, until: Instant, closed: Closed) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        let before = std::mem::replace(&mut slot.state, State::Ending { until });
+        slot.held = None;
+        if !matches!(before, State::Ending { .. }) && slot.known {
+            self.ended.push_back((id, closed));
+        }
+        self.openings.leave(&before);
+        self.schedule(id);
+        self.mark_dirty(id);
+    }
+
+    /// Sees to it that the loop looks at a connection no later than at its deadline. Later deadlines are found when an
+    /// earlier one is looked at, so that no message sets a timer.
+    pub(super) fn schedule(&mut self, id: ConnectionId) {
+        let Some(deadline) = self.slots.get(id).and_then(|slot| slot.deadline(&self.limits)) else {
+            return;
+        };
+        if self.timers.deadline(id.index).is_none_or(|scheduled| deadline < scheduled) {
+            self.timers.set(id.index, deadline);
+        }
+    }
+
+    /// The opening handshake is done.
+    pub(super) fn open(&mut self, id: ConnectionId, sender: Sender) {
+        let deadlines = Deadlines::new(self.now);
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        let before = std::mem::replace(&mut slot.state, State::Open { sender, deadlines });
+        slot.known = true;
+        self.openings.leave(&before);
+        self.schedule(id);
+    }
+
+    /// The deadline of a connection, where it has not passed yet.
+    pub(super) fn later_deadline(&self, id: ConnectionId) -> Option<Instant> {
+        self.slots.get(id)?.deadline(&self.limits).filter(|deadline| *deadline > self.now)
+    }
+
+    /// Subscribes a connection that is open. False where it is not, or was subscribed already.
+    pub(super) fn subscribe(&mut self, id: ConnectionId, topic: &str) -> bool {
+        self.take_publications(id);
+        let Some(slot) = self.slots.get_mut(id) else { return false };
+        if !matches!(slot.state, State::Open { .. }) {
+            return false;
+        }
+        let subscriptions = slot.subscriptions.get_or_insert_default();
+        self.topics.subscribe(id, topic, subscriptions)
+    }
+
+    pub(super) fn unsubscribe(&mut self, id: ConnectionId, topic: &str) {
+        self.take_publications(id);
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        let Some(subscriptions) = &mut slot.subscriptions else { return };
+        let moved = self.topics.unsubscribe(topic, subscriptions);
+        if subscriptions.is_empty() {
+            slot.subscriptions = None;
+        }
+        self.moved(moved);
+    }
+
+    pub(super) fn unsubscribe_all(&mut self, id: ConnectionId) {
+        let Some(mut subscriptions) =
+            self.slots.get_mut(id).and_then(|slot| slot.subscriptions.take())
+        else {
+            return;
+        };
+        while let Some(moved) = self.topics.leave_any(&mut subscriptions) {
+            self.moved(moved);
+        }
+    }
+
+    fn moved(&mut self, moved: Option<super::topics::Moved>) {
+        if let Some(moved) = moved
+            && let Some(subscriptions) =
+                self.slots.get_mut(moved.id).and_then(|it| it.subscriptions.as_mut())
+        {
+            subscriptions.moved(moved);
+        }
+    }
+
+    /// Puts what was published for a connection into its output, behind what it was sent before.
+    #[inline]
+    pub(super) fn take_publications(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slots.get(id)
+            && let Some(subscriptions) = &slot.subscriptions
+            && self.topics.has_new(subscriptions)
+        {
+            self.take_new_publications(id);
+        }
+    }
+
+    fn take_new_publications(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        let (State::Open { sender, .. }, Some(subscriptions)) =
+            (&mut slot.state, &mut slot.subscriptions)
+        else {
+            return;
+        };
+        let mut frames = self.topics.take(id, subscriptions).peekable();
+        if frames.peek().is_none() || sender.is_closed() {
+            return;
+        }
+        if slot.outbox.as_ref().is_some_and(|outbox| outbox.bytes() > self.limits.outbox_bytes_max)
+        {
+            drop(frames);
+            return self.cut(id, Closed::NotReading);
+        }
+        slot.queued |= slot.blocked;
+        let in_parts = sender.is_in_parts();
+        let append = |out: &mut Vec<u8>| frames.for_each(|frames| sender.send_encoded(frames, out));
+        if in_parts {
+            slot.held.get_or_insert_default().append(append);
+        } else if slot.outbox.is_none() && self.corked == Some(id) {
+            append(&mut self.out);
+        } else {
+            slot.outbox.get_or_insert_default().append(append);
+            self.mark_dirty(id);
+        }
+    }
+
+    /// Appends the publications that were held back behind the last part of a message.
+    fn release(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        if let State::Open { sender, .. } = &slot.state
+            && !sender.is_in_parts()
+            && let Some(held) = slot.held.take()
+        {
+            match &mut slot.outbox {
+                None if self.corked == Some(id) => {
+                    held.for_each(|bytes| self.out.extend_from_slice(bytes))
+                }
+                None => slot.outbox = Some(held),
+                Some(outbox) => held.for_each(|bytes| outbox.push(bytes)),
+            }
+            self.mark_dirty(id);
+        }
+    }
+
+    /// Lets `write` append to the output of a connection that is open.
+    fn write(
+        &mut self,
+        id: ConnectionId,
+        write: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), SendError>,
+    ) -> SendStatus {
+        self.take_publications(id);
+        let Some(slot) = self.slots.get_mut(id) else {
+            return SendStatus::Dropped(Dropped::NotOpen);
+        };
+        let State::Open { sender, .. } = &mut slot.state else {
+            return SendStatus::Dropped(Dropped::NotOpen);
+        };
+        let corked = self.corked == Some(id);
+        let written = match &mut slot.outbox {
+            None if corked => write(sender, &mut self.out),
+            Some(outbox) if outbox.bytes() > self.limits.outbox_bytes_max => {
+                self.cut(id, Closed::NotReading);
+                return SendStatus::Dropped(Dropped::NotReading);
+            }
+            outbox => outbox.get_or_insert_default().append(|out| write(sender, out)),
+        };
+        match written {
+            Ok(()) if slot.blocked => {
+                slot.queued = true;
+                SendStatus::Queued
+            }
+            Ok(()) => {
+                if slot.outbox.is_some() {
+                    self.mark_dirty(id);
+                }
+                SendStatus::Sent
+            }
+            Err(SendError::Closed) => SendStatus::Dropped(Dropped::NotOpen),
+            Err(error) => SendStatus::Dropped(Dropped::Misuse(error)),
+        }
+    }
+
+    pub(super) fn mark_dirty(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slots.get_mut(id)
+            && !std::mem::replace(&mut slot.dirty, true)
+        {
+            self.dirty.push(id);
+        }
+    }
+
+    pub(super) fn next_dirty(&mut self) -> Option<ConnectionId> {
+        let id = self.dirty.pop()?;
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.dirty = false;
+        }
+        Some(id)
+    }
+}

@@ -1,0 +1,223 @@
+//! Closing, deadlines, shutdown.
+
+use super::*;
+use tautline::handshake::ClientRequest;
+
+#[test]
+fn a_close_is_answered_and_the_stream_ended_by_the_server_first() {
+    let mut world = World::new(Limits::default());
+    let peer = world.open();
+    peer.write(&frame(0x88, &close_frame(1000, "bye")));
+    world.run();
+    assert_eq!(peer.read(), plain(0x88, &close_frame(1000, "")));
+    assert!(peer.is_ended() && !peer.is_dropped());
+    assert_eq!(world.journal(), ["open", "close 1000: closed with 1000 (normal closure): bye"]);
+    peer.end();
+    world.run();
+    assert!(peer.is_dropped());
+    assert_eq!(world.net.open_streams(), 0);
+}
+
+#[test]
+fn after_a_close_of_the_application_nothing_is_sent_and_messages_come_until_the_answer() {
+    let mut world = World::new(Limits::default());
+    let peer = world.open();
+    peer.write(&[text("close enough"), text("echo no more")].concat());
+    world.run();
+    assert_eq!(peer.read(), plain(0x88, &close_frame(1000, "enough")));
+    assert_eq!(world.journal(), ["open"]);
+    peer.write(
+        &[frame(0x89, b"?"), text("echo no more"), frame(0x88, &close_frame(1000, ""))].concat(),
+    );
+    world.run();
+    assert_eq!(peer.read(), b"");
+    assert_eq!(world.journal(), ["open", "close 1000: closed with 1000 (normal closure)"]);
+    let dropped = SendStatus::Dropped(tautline::reactor::Dropped::NotOpen);
+    assert_eq!(world.reactor.handler().statuses, [SendStatus::Sent, dropped, dropped]);
+}
+
+#[test]
+fn a_peer_that_never_answers_a_close_is_cut_at_the_deadline() {
+    let mut world = World::new(Limits::default());
+    let peer = world.open();
+    peer.write(&text("close"));
+    world.pass(Duration::from_secs(4));
+    assert!(!peer.is_dropped());
+    world.pass(Duration::from_secs(2));
+    assert!(peer.is_dropped());
+    assert_eq!(
+        world.journal(),
+        ["open", "close 1006: the peer did not answer a close frame in time"]
+    );
+}
+
+#[test]
+fn a_silent_peer_is_asked_and_then_cut() {
+    let mut world = World::new(Limits::default());
+    let peer = world.open();
+    world.pass(Duration::from_secs(26));
+    assert_eq!(peer.read(), plain(0x89, b""));
+    world.pass(Duration::from_secs(21));
+    assert!(peer.is_dropped());
+    assert_eq!(world.journal(), ["open", "close 1006: the peer did not answer a ping in time"]);
+}
+
+#[test]
+fn a_peer_that_answers_pings_stays_for_ever_and_costs_few_turns() {
+    let mut world = World::new(Limits::default());
+    let peer = world.open();
+    let polls = world.net.sim().polls;
+    for _ in 0..10 {
+        // Sleeps until the ping is due, however long that is.
+        while peer.pending() == 0 {
+            world.reactor.turn(None).unwrap();
+        }
+        assert_eq!(peer.read(), plain(0x89, b""));
+        peer.write(&frame(0x8A, b""));
+    }
+    assert!(world.net.sim().polls - polls < 100, "{} polls", world.net.sim().polls - polls);
+}
+
+#[test]
+fn an_idle_connection_is_closed_with_1001_where_that_is_wanted() {
+    let mut limits = Limits::default();
+    limits.idle_after = Some(Duration::from_secs(20));
+    let mut world = World::new(limits);
+    let peer = world.open();
+    world.pass(Duration::from_secs(15));
+    peer.write(&text("echo x"));
+    world.pass(Duration::from_secs(15));
+    assert_eq!(peer.read(), plain(0x81, b"echo x"));
+    world.pass(Duration::from_secs(6));
+    assert_eq!(peer.read(), plain(0x88, &close_frame(1001, "idle")));
+}
+
+#[test]
+fn a_violation_is_answered_with_its_code_and_nothing_follows() {
+    let cases: [(&[u8], u16, &str); 5] = [
+        (&plain(0x81, b"echo unmasked"), 1002, "frame of a client not masked"),
+        (&frame(0x83, b""), 1002, "reserved opcode"),
+        (&frame(0xC1, b""), 1002, "reserved bits set"),
+        (&frame(0x81, b"\xff"), 1007, "not UTF-8"),
+        (&frame(0x82, &vec![0; 2 << 20]), 1009, "message over the size limit"),
+    ];
+    for (bytes, code, reason) in cases {
+        let mut world = World::new(Limits::default());
+        let peer = world.open();
+        peer.write(&[bytes, &text("echo never")].concat());
+        world.run();
+        assert_eq!(peer.read(), plain(0x88, &close_frame(code, reason)), "{reason}");
+        assert!(peer.is_ended());
+        assert!(world.journal()[1].starts_with("close 1006: the peer broke the protocol"));
+        world.pass(Duration::from_secs(6));
+        assert!(peer.is_dropped(), "also when the peer goes on");
+    }
+}
+
+#[test]
+fn a_stream_that_ends_or_breaks_without_a_close_frame_is_told_once() {
+    for broken in [false, true] {
+        let mut world = World::new(Limits::default());
+        let peer = world.open();
+        if broken {
+            peer.reset()
+        } else {
+            peer.end()
+        }
+        world.run();
+        assert_eq!(world.journal().len(), 2);
+        assert!(world.journal()[1].starts_with("close 1006: the connection was lost"));
+        assert!(peer.is_dropped());
+    }
+}
+
+#[test]
+fn what_was_sent_before_the_stream_ended_is_handled() {
+    let mut world = World::new(Limits::default());
+    let (speaker, listener) = (world.open(), world.open());
+    listener.write(&text("subscribe room"));
+    world.run();
+    speaker.write(&text("publish room"));
+    speaker.end();
+    world.run();
+    assert_eq!(listener.read(), plain(0x81, b"publish room"));
+}
+
+#[test]
+fn an_id_that_was_kept_too_long_reaches_nobody() {
+    let mut world = World::new(Limits::default());
+    let first = world.open();
+    first.reset();
+    world.run();
+    let second = world.open();
+    second.write(&text("whisper 0"));
+    world.run();
+    assert_eq!(second.read(), b"", "the place is used again, the id is not");
+    assert_eq!(world.journal().last().unwrap(), "nobody");
+}
+
+#[test]
+fn a_shutdown_closes_one_after_the_other_and_ends_the_loop() {
+    let mut world = World::new(Limits::default());
+    let peers: Vec<_> = (0..10).map(|_| world.open()).collect();
+    let late = world.net.connect(ADDRESS);
+    world.run();
+    world.reactor.handle().shutdown(Duration::from_secs(10)).unwrap();
+    world.run();
+    let told = |peers: &[Peer]| {
+        let close = plain(0x88, &close_frame(1001, "shutting down"));
+        peers.iter().filter(|peer| peer.with_output(|bytes| bytes == close)).count()
+    };
+    let mut counts = Vec::new();
+    for _ in 0..11 {
+        world.net.advance(Duration::from_secs(1));
+        world.run_some(5);
+        for peer in &peers {
+            if peer.pending() > 0 {
+                peer.write(&frame(0x88, &close_frame(1001, "")));
+            }
+        }
+        counts.push(told(&peers));
+    }
+    assert!(counts.windows(2).all(|pair| pair[1] - pair[0] <= 2), "{counts:?}");
+    assert_eq!(counts.last(), Some(&10), "{counts:?}");
+    assert!(late.is_ended() || late.with_output(|bytes| bytes.starts_with(b"HTTP/1.1 503 ")));
+    for peer in &peers {
+        peer.end();
+    }
+    world.pass(Duration::from_secs(6));
+    assert!(world.reactor.is_finished());
+    assert_eq!(world.net.open_streams(), 0);
+}
+
+#[test]
+fn a_shutdown_that_a_handler_asks_for_does_not_wait_for_an_event() {
+    let mut world = World::new(Limits::default());
+    world.reactor.hub().shutdown(Duration::ZERO);
+    world.reactor.turn(None).unwrap();
+    assert!(world.reactor.is_finished());
+    assert!(
+        world
+            .reactor
+            .hub()
+            .connect(ADDRESS, ClientRequest::new("ws://example".parse().unwrap()), 0)
+            .is_none()
+    );
+}
+
+#[test]
+fn more_posts_than_the_limit_are_refused() {
+    let mut limits = Limits::default();
+    limits.posts_max = 2;
+    let mut world = World::new(limits);
+    let handle = world.reactor.handle();
+    let results: Vec<_> = (0..3)
+        .map(|_| handle.post(|probe: &mut Probe, _| probe.journal.push("post".into())))
+        .collect();
+    assert_eq!(results, [Ok(()), Ok(()), Err(tautline::reactor::PostError::Full)]);
+    world.run();
+    assert_eq!(world.journal(), ["post", "post"]);
+    assert!(handle.post(|_: &mut Probe, _| {}).is_ok());
+    drop(world);
+    assert_eq!(handle.post(|_: &mut Probe, _| {}), Err(tautline::reactor::PostError::Ended));
+}

@@ -1,0 +1,225 @@
+//! The reactor, over the deterministic net: no socket, no clock, no thread.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a test may panic
+
+mod ending;
+mod net;
+mod opening;
+mod sending;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use net::{Peer, SimNet};
+use tautline::frame::mask;
+use tautline::handshake::{Accept, HttpRequest, Refusal, Request, Response, Status};
+use tautline::reactor::{Closed, ConnectionId, Context, Handler, Reactor, SendStatus};
+use tautline::{CloseCode, Limits, Message, Part};
+
+const ADDRESS: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 80);
+
+/// A handler that does what the messages say, and keeps a journal of what it was told.
+#[derive(Default)]
+struct Probe {
+    journal: Vec<String>,
+    statuses: Vec<SendStatus>,
+    ids: Vec<ConnectionId>,
+    /// Published when a connection ends.
+    last_words: Option<String>,
+}
+
+impl Handler for Probe {
+    type Session = u32;
+
+    fn on_request(&mut self, request: &HttpRequest<'_>, _: SocketAddr) -> Response {
+        self.journal.push(format!("request {} {}", request.method(), request.target()));
+        match request.path() {
+            "/page" => Response::new(Status::OK).body(b"<p>hello</p>".as_slice()),
+            _ => Refusal::Protocol.response(),
+        }
+    }
+
+    fn on_upgrade(
+        &mut self,
+        request: &Request<'_>,
+        _: SocketAddr,
+        session: &mut u32,
+    ) -> Result<Accept, Response> {
+        if request.path() == "/no" {
+            return Err(Response::new(Status::FORBIDDEN));
+        }
+        *session = 1;
+        Ok(Accept::new())
+    }
+
+    fn on_open(&mut self, cx: &mut Context<'_, u32>) {
+        self.journal.push("open".into());
+        self.ids.push(cx.id());
+    }
+
+    fn on_message(&mut self, cx: &mut Context<'_, u32>, message: Message<'_>) {
+        *cx.session() += 1;
+        let Message::Text(text) = message else {
+            self.statuses.push(cx.send(message));
+            return;
+        };
+        let (command, rest) = text.split_once(' ').unwrap_or((text, ""));
+        match command {
+            "subscribe" => assert!(cx.subscribe(rest)),
+            "unsubscribe" => cx.unsubscribe(rest),
+            "publish" => cx.publish(rest, text),
+            "tell-others" => cx.publish_to_others(rest, text),
+            "close" => self.statuses.push(cx.close(CloseCode::NORMAL, rest)),
+            "burst" => {
+                let block = vec![b'b'; rest.parse().unwrap()];
+                self.statuses.push(cx.send(block.as_slice()));
+            }
+            "whisper" => {
+                let id = self.ids[rest.parse::<usize>().unwrap()];
+                match cx.connection(id) {
+                    Some(mut other) => self.statuses.push(other.send("psst")),
+                    None => self.journal.push("nobody".into()),
+                }
+            }
+            "part" => {
+                self.statuses.push(cx.send_part(Part { data: Message::Text(rest), last: false }))
+            }
+            "last" => {
+                self.statuses.push(cx.send_part(Part { data: Message::Text(rest), last: true }))
+            }
+            "parts" => cx.set_delivery(tautline::Delivery::Parts),
+            "leave" => {
+                cx.publish(rest, "before");
+                cx.unsubscribe(rest);
+                cx.publish(rest, "after");
+                cx.close(CloseCode::NORMAL, "left");
+                cx.publish(rest, "at last");
+            }
+            _ => self.statuses.push(cx.send(message)),
+        }
+    }
+
+    fn on_part(&mut self, _: &mut Context<'_, u32>, part: Part<'_>) {
+        self.journal.push(format!("part of {} last {}", part.data.as_bytes().len(), part.last));
+    }
+
+    fn on_pong(&mut self, _: &mut Context<'_, u32>, payload: &[u8]) {
+        self.journal.push(format!("pong {payload:?}"));
+    }
+
+    fn on_drain(&mut self, _: &mut Context<'_, u32>) {
+        self.journal.push("drain".into());
+    }
+
+    fn on_close(&mut self, cx: &mut Context<'_, u32>, closed: &Closed) {
+        assert!(matches!(cx.send("too late"), SendStatus::Dropped(_)));
+        self.journal.push(format!("close {}: {closed}", closed.code()));
+        if let Some(words) = &self.last_words {
+            cx.publish("room", words.as_str());
+        }
+    }
+}
+
+struct World {
+    net: SimNet,
+    reactor: Reactor<Probe, SimNet>,
+}
+
+impl World {
+    fn new(limits: Limits) -> Self {
+        Self::with_seed(limits, 1)
+    }
+
+    fn with_seed(limits: Limits, seed: u64) -> Self {
+        let net = SimNet::new(seed);
+        let reactor = Reactor::with_net(Probe::default(), net.clone()).limits(limits);
+        Self { reactor: reactor.listen(ADDRESS).unwrap(), net }
+    }
+
+    /// Runs turns until nothing more happens at this time.
+    fn run(&mut self) {
+        for _ in 0..200 {
+            self.reactor.turn(Some(Duration::ZERO)).unwrap();
+        }
+    }
+
+    /// Lets time pass in small steps.
+    fn pass(&mut self, time: Duration) {
+        for _ in 0..100 {
+            self.net.advance(time / 100);
+            self.run_some(3);
+        }
+        self.run_some(20);
+    }
+
+    fn run_some(&mut self, turns: usize) {
+        for _ in 0..turns {
+            self.reactor.turn(Some(Duration::ZERO)).unwrap();
+        }
+    }
+
+    /// A peer whose connection is open.
+    fn open(&mut self) -> Peer {
+        let peer = self.net.connect(ADDRESS);
+        peer.write(REQUEST);
+        self.run();
+        let answer = peer.read();
+        assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer));
+        peer
+    }
+
+    fn journal(&self) -> &[String] {
+        &self.reactor.handler().journal
+    }
+}
+
+const REQUEST: &[u8] =
+    b"GET /chat HTTP/1.1\r\nHost: example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+/// A masked frame.
+fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    match payload.len() {
+        short @ 0..=125 => bytes.push(0x80 | short as u8),
+        length @ 126..=0xFFFF => {
+            bytes.push(0x80 | 126);
+            bytes.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            bytes.push(0x80 | 127);
+            bytes.extend((length as u64).to_be_bytes());
+        }
+    }
+    let key = [0x11, 0x22, 0x33, 0x44];
+    bytes.extend(key);
+    let start = bytes.len();
+    bytes.extend(payload);
+    mask(&mut bytes[start..], key, 0);
+    bytes
+}
+
+fn text(text: &str) -> Vec<u8> {
+    frame(0x81, text.as_bytes())
+}
+
+/// A frame as a server sends it.
+fn plain(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    bytes.push(first);
+    match payload.len() {
+        short @ 0..=125 => bytes.push(short as u8),
+        length => {
+            bytes.push(126);
+            bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
+        }
+    }
+    bytes.extend(payload);
+    bytes
+}
+
+fn close_frame(code: u16, reason: &str) -> Vec<u8> {
+    let mut body = code.to_be_bytes().to_vec();
+    body.extend(reason.as_bytes());
+    body
+}
