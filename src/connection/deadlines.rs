@@ -117,11 +117,12 @@ mod tests {
     const SECOND: Duration = Duration::from_secs(1);
 
     fn limits() -> Limits {
-        let mut limits = Limits::default();
-        limits.ping_after = Some(10 * SECOND);
-        limits.pong_within = 3 * SECOND;
-        limits.close_within = 5 * SECOND;
-        limits
+        Limits {
+            ping_after: Some(10 * SECOND),
+            pong_within: 3 * SECOND,
+            close_within: 5 * SECOND,
+            ..Limits::default()
+        }
     }
 
     #[test]

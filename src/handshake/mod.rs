@@ -75,6 +75,7 @@
 //! none is answered, and a client offers none. An extension adds its parameters to [`Agreed`].
 
 mod accept;
+mod answer;
 mod authority;
 mod client;
 mod extension;
@@ -93,8 +94,9 @@ mod url;
 use std::borrow::Cow;
 
 pub use accept::{Accept, AcceptError};
+pub use answer::{AnswerError, ClientHandshake, RefusedAnswer};
 pub use authority::{Authority, AuthorityError};
-pub use client::{AnswerError, ClientHandshake, ClientRequest, RefusedAnswer, RequestError};
+pub use client::{ClientRequest, RequestError};
 pub use extension::{Extension, Parameter};
 pub use extra::FieldError;
 pub use fields::{Field, Fields};

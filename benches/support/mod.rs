@@ -1,0 +1,125 @@
+//! What the benchmarks share: servers in processes of their own, connections to them, and what they cost.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a benchmark may panic
+#![allow(dead_code)] // each benchmark uses a part
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+/// A server in a process of its own, on a core of its own where `taskset` is there.
+pub(crate) struct Server {
+    child: Child,
+    pub(crate) address: SocketAddr,
+}
+
+impl Server {
+    /// Starts this very program in a role; it prints the address that it listens on.
+    pub(crate) fn start(role: &str) -> Self {
+        let program = std::env::current_exe().unwrap();
+        let mut command = pinned(0, &program);
+        let mut child = command.args(["--role", role]).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        Self { child, address: line.trim().parse().expect("the server prints its address") }
+    }
+
+    /// CPU time of the server so far, in seconds.
+    pub(crate) fn cpu_seconds(&self) -> f64 {
+        // Nanoseconds on a CPU; `stat` counts in hundredths of a second only.
+        let path = format!("/proc/{}/schedstat", self.child.id());
+        let text = std::fs::read_to_string(path).unwrap();
+        text.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e9
+    }
+
+    /// Resident memory of the server, in bytes.
+    pub(crate) fn resident_bytes(&self) -> u64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The role that this process was started in, if it is a server.
+pub(crate) fn role() -> Option<String> {
+    let mut arguments = std::env::args().skip_while(|it| it != "--role");
+    arguments.nth(1)
+}
+
+/// Runs this program again on the core that is left for the load. Returns where it runs there already.
+pub(crate) fn pin_load() {
+    if std::env::var_os("TAUTLINE_PINNED").is_none() && has_taskset() {
+        let program = std::env::current_exe().unwrap();
+        let arguments = std::env::args_os().skip(1);
+        let status =
+            pinned(1, &program).args(arguments).env("TAUTLINE_PINNED", "1").status().unwrap();
+        std::process::exit(status.code().unwrap_or(1));
+    }
+}
+
+fn has_taskset() -> bool {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    cores > 1 && Command::new("taskset").arg("-V").stdout(Stdio::null()).status().is_ok()
+}
+
+fn pinned(core: usize, program: &std::path::Path) -> Command {
+    if !has_taskset() && std::env::var_os("TAUTLINE_PINNED").is_none() {
+        eprintln!("taskset or a second core is missing: server and load share what there is");
+        return Command::new(program);
+    }
+    let mut command = Command::new("taskset");
+    command.args(["-c", &core.to_string()]).arg(program);
+    command
+}
+
+pub(crate) const REQUEST: &[u8] =
+    b"GET / HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+/// Opens a connection, handshake and all.
+pub(crate) fn open(address: SocketAddr) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    stream.write_all(REQUEST).unwrap();
+    let mut answer = [0; 512];
+    let mut length = 0;
+    while !answer[..length].ends_with(b"\r\n\r\n") {
+        let count = stream.read(&mut answer[length..]).unwrap();
+        assert_ne!(count, 0, "the server ended the stream");
+        length += count;
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer[..length]));
+    stream
+}
+
+/// A masked binary frame.
+pub(crate) fn frame(payload_bytes: usize) -> Vec<u8> {
+    let mut bytes = vec![0x82];
+    match payload_bytes {
+        short @ 0..=125 => bytes.push(0x80 | short as u8),
+        length @ 126..=0xFFFF => {
+            bytes.push(0x80 | 126);
+            bytes.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            bytes.push(0x80 | 127);
+            bytes.extend((length as u64).to_be_bytes());
+        }
+    }
+    bytes.extend([0x12, 0x34, 0x56, 0x78]);
+    bytes.extend((0..payload_bytes).map(|n| n as u8));
+    bytes
+}
+
+pub(crate) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}

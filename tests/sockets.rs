@@ -1,0 +1,365 @@
+//! The reactor and the blocking client over real sockets, on loopback.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a test may panic
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tautline::client::ClientError;
+use tautline::handshake::ClientRequest;
+use tautline::reactor::{Closed, Context, Handle, Handler};
+use tautline::{
+    Client, CloseCode, Limits, Message, Origins, OwnedMessage, Part, Reactor, Violation,
+};
+
+/// Sends back what comes; `publish …` goes to all, `dial PORT` makes a connection of the server's own.
+#[derive(Default)]
+struct Echo {
+    /// What connections that the server made itself were told.
+    heard: Vec<String>,
+    closed: Vec<String>,
+}
+
+impl Handler for Echo {
+    type Session = bool;
+
+    fn on_open(&mut self, cx: &mut Context<'_, bool>) {
+        if *cx.session() {
+            cx.send("from the dialer");
+        } else {
+            cx.subscribe("all");
+        }
+    }
+
+    fn on_message(&mut self, cx: &mut Context<'_, bool>, message: Message<'_>) {
+        match message {
+            Message::Text(text) if *cx.session() => {
+                self.heard.push(text.to_owned());
+                cx.publish_to_others("all", text);
+            }
+            Message::Text(text) if text.starts_with("publish") => cx.publish("all", text),
+            Message::Text(text) if text.starts_with("dial ") => {
+                let address: SocketAddr = text["dial ".len()..].parse().unwrap();
+                let request = ClientRequest::new(format!("ws://{address}/").parse().unwrap());
+                cx.hub().connect(address, request, true).unwrap();
+            }
+            Message::Text("leave") => {
+                cx.close(CloseCode::GOING_AWAY, "as you wish");
+            }
+            message => {
+                cx.send(message);
+            }
+        }
+    }
+
+    fn on_close(&mut self, _: &mut Context<'_, bool>, closed: &Closed) {
+        self.closed.push(closed.to_string());
+    }
+}
+
+struct Server {
+    address: SocketAddr,
+    handle: Handle<Echo>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    fn start() -> Self {
+        Self::with(Limits::default())
+    }
+
+    fn with(limits: Limits) -> Self {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let reactor = Reactor::new(Echo::default()).unwrap().limits(limits);
+            let reactor = reactor.listen("127.0.0.1:0").unwrap();
+            sender.send((reactor.local_addrs().unwrap()[0], reactor.handle())).unwrap();
+            reactor.run().unwrap();
+        });
+        let (address, handle) = receiver.recv().unwrap();
+        Self { address, handle, thread: Some(thread) }
+    }
+
+    fn client(&self) -> Client {
+        let mut client = tautline::connect(&format!("ws://{}/", self.address)).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10)));
+        client
+    }
+
+    /// Asks the handler something.
+    fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut Echo) -> T + Send + 'static) -> T {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        self.handle.post(move |echo, _| sender.send(question(echo)).unwrap()).unwrap();
+        receiver.recv_timeout(Duration::from_secs(10)).unwrap()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.handle.shutdown(Duration::ZERO);
+        let ended = self.thread.take().unwrap().join();
+        assert!(ended.is_ok() || std::thread::panicking());
+    }
+}
+
+fn text(text: &str) -> Option<OwnedMessage> {
+    Some(OwnedMessage::Text(text.into()))
+}
+
+#[test]
+fn messages_of_every_size_come_back() {
+    let server = Server::start();
+    let mut client = server.client();
+    for size in [0, 1, 125, 126, 127, 65_535, 65_536, 300_000, 1 << 20] {
+        let data: Vec<u8> = (0..size).map(|n: u32| (n % 251) as u8).collect();
+        client.send(data.as_slice()).unwrap();
+        assert!(client.read().unwrap() == Some(OwnedMessage::Binary(data)), "{size} bytes");
+        let word = "ü".repeat(size as usize / 2);
+        client.send(word.as_str()).unwrap();
+        assert!(client.read().unwrap() == text(&word), "{size} bytes of text");
+    }
+    client.close(CloseCode::NORMAL, "done").unwrap();
+    assert_eq!(client.closed(), Some((Some(CloseCode::NORMAL), "")));
+    assert_eq!(server.ask(|echo| echo.closed.clone()), ["closed with 1000 (normal closure): done"]);
+}
+
+#[test]
+fn parts_with_pings_in_between_come_back_as_one_message() {
+    let server = Server::start();
+    let mut client = server.client();
+    for (data, last) in [("one ", false), ("two ", false), ("three", true)] {
+        client.ping(b"still here?").unwrap();
+        client.send_part(Part { data: Message::Text(data), last }).unwrap();
+    }
+    assert_eq!(client.read().unwrap(), text("one two three"));
+}
+
+#[test]
+fn a_close_of_the_server_reaches_the_client_with_its_reason() {
+    let server = Server::start();
+    let mut client = server.client();
+    client.send("leave").unwrap();
+    assert_eq!(client.read().unwrap(), None);
+    assert_eq!(client.closed(), Some((Some(CloseCode::GOING_AWAY), "as you wish")));
+    assert_eq!(client.read().unwrap(), None);
+    assert!(matches!(client.send("too late"), Err(ClientError::Send(_))));
+}
+
+#[test]
+fn many_clients_hear_what_one_publishes() {
+    let server = Server::start();
+    let mut clients: Vec<_> = (0..50).map(|_| server.client()).collect();
+    for n in 0..20 {
+        clients[n].send(format!("publish {n}").as_str()).unwrap();
+    }
+    for client in &mut clients {
+        let mut heard: Vec<_> = (0..20).map(|_| client.read().unwrap().unwrap()).collect();
+        heard.sort_by_key(|message| match message {
+            OwnedMessage::Text(text) => text["publish ".len()..].parse::<u32>().unwrap(),
+            OwnedMessage::Binary(_) => panic!("nobody sent that"),
+        });
+        for (n, message) in heard.into_iter().enumerate() {
+            assert_eq!(Some(message), text(&format!("publish {n}")));
+        }
+    }
+}
+
+#[test]
+fn a_loop_that_serves_also_connects_to_another_and_to_itself() {
+    let (one, other) = (Server::start(), Server::start());
+    for target in [other.address, one.address] {
+        let mut client = one.client();
+        client.send(format!("dial {target}").as_str()).unwrap();
+        assert_eq!(
+            client.read().unwrap(),
+            text("from the dialer"),
+            "the echo of the dialled server, published"
+        );
+    }
+    assert_eq!(one.ask(|echo| echo.heard.clone()), ["from the dialer"; 2]);
+}
+
+#[test]
+fn a_connection_that_cannot_be_made_is_told_once() {
+    let closed_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let server = Server::start();
+    let mut client = server.client();
+    client.send(format!("dial {closed_port}").as_str()).unwrap();
+    client.send("still there?").unwrap();
+    assert_eq!(client.read().unwrap(), text("still there?"));
+    let told = (0..200).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(5));
+        server.ask(|echo| echo.closed.first().cloned())
+    });
+    assert!(told.as_ref().is_some_and(|it| it.starts_with("the connection was lost")), "{told:?}");
+}
+
+#[test]
+fn another_thread_publishes_and_ends_the_loop() {
+    let server = Server::start();
+    let mut client = server.client();
+    let handle = server.handle.clone();
+    std::thread::spawn(move || handle.post(|_, hub| hub.publish("all", "from a thread")).unwrap())
+        .join()
+        .unwrap();
+    assert_eq!(client.read().unwrap(), text("from a thread"));
+    server.handle.shutdown(Duration::from_millis(50)).unwrap();
+    assert_eq!(client.read().unwrap(), None);
+    assert_eq!(client.closed(), Some((Some(CloseCode::GOING_AWAY), "shutting down")));
+}
+
+#[test]
+fn a_client_that_waits_for_nothing_gives_up_at_its_timeout_and_goes_on() {
+    let server = Server::start();
+    let mut client = server.client();
+    client.set_read_timeout(Some(Duration::from_millis(30)));
+    assert!(matches!(client.read(), Err(ClientError::TimedOut)));
+    client.set_read_timeout(Some(Duration::from_secs(10)));
+    client.send("hello").unwrap();
+    assert_eq!(client.read().unwrap(), text("hello"));
+}
+
+/// Accepts one connection, and answers it with these bytes after the 101.
+fn bad_server(after: &'static [u8]) -> (String, JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let thread = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = vec![0; 4096];
+        let count = stream.read(&mut request).unwrap();
+        let request = String::from_utf8(request[..count].to_vec()).unwrap();
+        let key =
+            request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+        let accept = tautline::handshake::Key::parse(key.as_bytes()).unwrap().accept();
+        let head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+        stream.write_all(&[head, accept.as_slice(), b"\r\n\r\n", after].concat()).unwrap();
+        stream.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut rest = Vec::new();
+        let _ = stream.read_to_end(&mut rest);
+        rest
+    });
+    (format!("ws://{address}/"), thread)
+}
+
+#[test]
+fn a_client_closes_a_server_that_breaks_a_rule_with_the_code_for_it() {
+    let (url, server) = bad_server(b"\x81\x82\0\0\0\0hi");
+    let mut client = tautline::connect(&url).unwrap();
+    let error = client.read().unwrap_err();
+    assert!(matches!(error, ClientError::Violation(Violation::Masked)), "{error}");
+    let mut told = server.join().unwrap();
+    let key: [u8; 4] = told[2..6].try_into().unwrap();
+    tautline::frame::mask(&mut told[6..], key, 0);
+    assert_eq!((told[0], &told[6..8]), (0x88, &1002u16.to_be_bytes()[..]));
+}
+
+#[test]
+fn a_stream_that_ends_without_a_close_frame_is_an_error_that_says_so() {
+    let (url, server) = bad_server(b"\x81\x02hi");
+    let mut client = tautline::connect(&url).unwrap();
+    assert_eq!(client.read().unwrap(), text("hi"), "what came with the 101 is kept");
+    let error = client.read().unwrap_err().to_string();
+    assert_eq!(error, "the server ended the stream without a close frame");
+    drop(client);
+    server.join().unwrap();
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let mut limits = Limits::default();
+    limits.handshake_within = Duration::from_millis(50);
+    let error = Client::connect(&ClientRequest::new(url.parse().unwrap()), limits).unwrap_err();
+    assert!(matches!(error, ClientError::TimedOut), "{error}");
+    assert!(matches!(tautline::connect("wss://example.com/"), Err(ClientError::NoTls)));
+    assert!(matches!(tautline::connect("http://example.com/"), Err(ClientError::Url(_))));
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let error = Reactor::new(Echo::default()).unwrap().listen(address).err().unwrap();
+    assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+    assert!(error.to_string().contains(&address.to_string()), "{error}");
+}
+
+/// Not a test of its own: the server of the next one, in a process with few descriptors.
+#[test]
+fn server_with_few_descriptors() {
+    if std::env::var_os("TAUTLINE_FEW_DESCRIPTORS").is_none() {
+        return;
+    }
+    let reactor =
+        Reactor::new(Echo::default()).unwrap().origins(Origins::Any).listen("127.0.0.1:0").unwrap();
+    println!("address {}", reactor.local_addrs().unwrap()[0]);
+    reactor.run().unwrap();
+}
+
+struct FewDescriptors(Child, SocketAddr);
+
+impl FewDescriptors {
+    fn start() -> Self {
+        let mut child = Command::new("sh")
+            .args([
+                "-c",
+                "ulimit -n 40; exec \"$0\" --exact server_with_few_descriptors --nocapture",
+            ])
+            .arg(std::env::current_exe().unwrap())
+            .env("TAUTLINE_FEW_DESCRIPTORS", "1")
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let address =
+            lines.into_iter().find_map(|line| line.split_once("address ")?.1.parse().ok());
+        Self(child, address.expect("an address"))
+    }
+
+    fn cpu_seconds(&self) -> f64 {
+        let text = std::fs::read_to_string(format!("/proc/{}/schedstat", self.0.id())).unwrap();
+        text.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e9
+    }
+}
+
+impl Drop for FewDescriptors {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn when_descriptors_are_used_up_nobody_is_lost_and_the_loop_does_not_spin() {
+    let server = FewDescriptors::start();
+    let url = format!("ws://{}/", server.1);
+    // More than the server has descriptors for: some are served, the others wait in the backlog.
+    let connections: Vec<_> = (0..80).map(|_| TcpStream::connect(server.1).unwrap()).collect();
+    std::thread::sleep(Duration::from_millis(1000));
+    let spent = server.cpu_seconds();
+    std::thread::sleep(Duration::from_millis(500));
+    // Ten retries of next to nothing; a loop that spins would take all of the half second.
+    assert!(server.cpu_seconds() - spent < 0.1, "{} s of CPU", server.cpu_seconds() - spent);
+
+    // Whoever waited in vain was told so, and the rest is still connected.
+    let turned_away = connections.iter().filter(|stream| {
+        let mut stream: &TcpStream = stream;
+        stream.set_read_timeout(Some(Duration::from_millis(20))).unwrap();
+        let mut answer = [0; 12];
+        matches!(stream.read(&mut answer), Ok(12) if answer.starts_with(b"HTTP/1.1 503"))
+    });
+    let turned_away = turned_away.count();
+    assert!((30..80).contains(&turned_away), "{turned_away}");
+
+    // As soon as there is room, everybody new is served.
+    drop(connections);
+    let mut clients: Vec<_> = (0..20).map(|_| tautline::connect(&url).unwrap()).collect();
+    for client in &mut clients {
+        client.send("here").unwrap();
+        assert_eq!(client.read().unwrap(), text("here"));
+    }
+}
