@@ -26,10 +26,9 @@ impl Handler for Echo {
     type Session = bool;
 
     fn on_open(&mut self, cx: &mut Context<'_, bool>) {
+        cx.subscribe("all");
         if *cx.session() {
             cx.send("from the dialer");
-        } else {
-            cx.subscribe("all");
         }
     }
 
@@ -37,11 +36,12 @@ impl Handler for Echo {
         match message {
             Message::Text(text) if *cx.session() => {
                 self.heard.push(text.to_owned());
-                cx.publish_to_others("all", text);
+                cx.publish("asked for", text);
             }
             Message::Text(text) if text.starts_with("publish") => cx.publish("all", text),
             Message::Text(text) if text.starts_with("dial ") => {
                 let address: SocketAddr = text["dial ".len()..].parse().unwrap();
+                cx.subscribe("asked for");
                 let request = ClientRequest::new(format!("ws://{address}/").parse().unwrap());
                 cx.hub().connect(address, request, true).unwrap();
             }
