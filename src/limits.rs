@@ -31,7 +31,7 @@ pub struct Limits {
     /// Bytes of one message, over all its fragments. Default 1 MiB; beyond it close code 1009, at the header that
     /// announces it. Does not hold for a connection that receives in [parts](crate::Delivery::Parts).
     pub message_bytes_max: usize,
-    /// Fragments of one message. Default 65,536; beyond it 1008.
+    /// Fragments of one message. Default 131,072, so that 4 MiB may come in pieces of 64 bytes; beyond it 1008.
     pub fragments_max: u32,
     /// Empty fragments of one message: they cost work and bring nothing. Default 64; beyond it 1008.
     pub empty_fragments_max: u32,
@@ -77,7 +77,7 @@ impl Default for Limits {
             fields_max: 100,
             list_members_max: 32,
             message_bytes_max: 1024 * 1024,
-            fragments_max: 65_536,
+            fragments_max: 131_072,
             empty_fragments_max: 64,
             unanswered_pings_max: 1_024,
             handshake_within: Duration::from_secs(10),
