@@ -116,8 +116,12 @@ fn parse<'h>(head: &'h [u8], policy: &Policy<'_>) -> Result<Opening<'h>, Refusal
         return Ok(Opening::Plain(http));
     }
     let key = check_upgrade(&http, &seen, policy)?;
-    check_protocols(http.fields, policy.limits)?;
-    check_extensions(http.fields, policy.limits)?;
+    if seen.protocols {
+        check_protocols(http.fields, policy.limits)?;
+    }
+    if seen.extensions {
+        check_extensions(http.fields, policy.limits)?;
+    }
     Ok(Opening::Upgrade(Request { http, key }))
 }
 
@@ -131,6 +135,8 @@ struct Seen<'h> {
     content_length: Option<&'h [u8]>,
     transfer_encoding: bool,
     expect: bool,
+    protocols: bool,
+    extensions: bool,
     connection_upgrade: bool,
     connection_invalid: bool,
     upgrade: bool,
@@ -157,6 +163,10 @@ impl<'h> Seen<'h> {
             self.transfer_encoding = true;
         } else if is("expect") {
             self.expect = true;
+        } else if is(PROTOCOL) {
+            self.protocols = true;
+        } else if is(EXTENSIONS) {
+            self.extensions = true;
         } else if is("connection") {
             for member in members(value) {
                 self.connection_invalid |= token(member).is_none();
@@ -236,7 +246,7 @@ fn parse_origin(value: &[u8]) -> Result<Origin<'_>, Refusal> {
     Origin::parse(text).map_err(|_| Refusal::OriginInvalid)
 }
 
-/// Comparing each with each is cheap: the limit keeps the list short.
+/// For a request that has the field. Comparing each with each is cheap: the limit keeps the list short.
 //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
 //# The elements that comprise this value
 //# MUST be non-empty strings with characters in the range U+0021 to
@@ -256,12 +266,13 @@ fn check_protocols(fields: Fields<'_>, limits: &Limits) -> Result<(), Refusal> {
         }
         count += 1;
     }
-    if count == 0 && fields.first(PROTOCOL).is_some() {
+    if count == 0 {
         return Err(Refusal::Subprotocols);
     }
     Ok(())
 }
 
+/// For a request that has the field.
 //= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
 //# If a value is received by either the client or
 //# the server during negotiation that does not conform to the ABNF
@@ -276,7 +287,7 @@ fn check_extensions(fields: Fields<'_>, limits: &Limits) -> Result<(), Refusal> 
         }
         count += 1;
     }
-    if count == 0 && fields.first(EXTENSIONS).is_some() {
+    if count == 0 {
         return Err(Refusal::Extensions);
     }
     Ok(())

@@ -21,8 +21,19 @@ const LAYERS: [(&str, &[&str]); 8] = [
 
 /// What the core must not know: sockets, threads, streams, clocks, dice.
 const FORBIDDEN_IN_CORE: [&str; 13] = [
-    "std::net", "std::thread", "std::io", "std::fs", "std::process", "std::env", "Instant::now", "SystemTime",
-    "rand::", "mio::", "rustls", "println!", "unsafe {",
+    "std::net",
+    "std::thread",
+    "std::io",
+    "std::fs",
+    "std::process",
+    "std::env",
+    "Instant::now",
+    "SystemTime",
+    "rand::",
+    "mio::",
+    "rustls",
+    "println!",
+    "unsafe {",
 ];
 
 struct Source {
@@ -80,12 +91,16 @@ fn each_module_of_the_core_names_only_the_modules_below_it() {
     for source in &core {
         let module = source.module();
         let Some((_, allowed)) = LAYERS.iter().find(|(name, _)| *name == module) else {
-            assert!(["lib", "reactor", "client"].contains(&module.as_str()), "{module} has no layer");
+            assert!(
+                ["lib", "reactor", "client"].contains(&module.as_str()),
+                "{module} has no layer"
+            );
             continue;
         };
         for (number, line) in source.code() {
             for named in line.split("crate::").skip(1) {
-                let named: String = named.chars().take_while(|it| it.is_alphanumeric() || *it == '_').collect();
+                let named: String =
+                    named.chars().take_while(|it| it.is_alphanumeric() || *it == '_').collect();
                 assert!(
                     named == module || allowed.contains(&named.as_str()),
                     "{}:{number}: {module} may not name {named}",
@@ -107,7 +122,11 @@ fn the_core_knows_no_socket_no_clock_and_no_dice() {
         }
         for (number, line) in source.code() {
             for forbidden in FORBIDDEN_IN_CORE {
-                assert!(!line.contains(forbidden), "{}:{number}: {forbidden}", source.path.display());
+                assert!(
+                    !line.contains(forbidden),
+                    "{}:{number}: {forbidden}",
+                    source.path.display()
+                );
             }
         }
     }
@@ -123,7 +142,10 @@ fn files_and_functions_are_short_enough_to_be_read() {
         for (number, line) in source.code() {
             let indent = line.len() - line.trim_start().len();
             let is_function = line.trim_start().split("fn ").next().is_some_and(|before| {
-                line.contains("fn ") && before.split_whitespace().all(|it| it.starts_with("pub") || it == "const" || it.starts_with("in"))
+                line.contains("fn ")
+                    && before
+                        .split_whitespace()
+                        .all(|it| it.starts_with("pub") || it == "const" || it.starts_with("in"))
             });
             if is_function && line.trim_end().ends_with(['{', '(']) {
                 begun = Some((number, line.trim(), indent));
@@ -132,7 +154,11 @@ fn files_and_functions_are_short_enough_to_be_read() {
                 && indent == at
             {
                 let length = number - start + 1;
-                assert!(length <= FUNCTION_LINES_MAX, "{}:{start}: {name} has {length} lines", source.path.display());
+                assert!(
+                    length <= FUNCTION_LINES_MAX,
+                    "{}:{start}: {name} has {length} lines",
+                    source.path.display()
+                );
                 begun = None;
             }
         }
@@ -162,15 +188,22 @@ fn each_citation_is_a_sentence_of_the_standard_and_names_a_section_of_it() {
         while let Some((number, line)) = lines.next() {
             let at = format!("{}:{}", source.path.display(), number + 1);
             let Some(target) = line.trim_start().strip_prefix("//= ") else {
-                assert!(!line.trim_start().starts_with("//# "), "{at}: a sentence without its section");
+                assert!(
+                    !line.trim_start().starts_with("//# "),
+                    "{at}: a sentence without its section"
+                );
                 continue;
             };
             let section = target.strip_prefix("https://www.rfc-editor.org/rfc/rfc6455#section-");
-            let section = section.unwrap_or_else(|| panic!("{at}: {target} is not a section of RFC 6455"));
-            let exists = [format!("{section}. "), format!("{section} ")].iter().any(|it| standard.contains(it.as_str()));
+            let section =
+                section.unwrap_or_else(|| panic!("{at}: {target} is not a section of RFC 6455"));
+            let exists = [format!("{section}. "), format!("{section} ")]
+                .iter()
+                .any(|it| standard.contains(it.as_str()));
             assert!(exists, "{at}: there is no section {section}");
             let mut sentence = String::new();
-            while let Some((_, next)) = lines.next_if(|(_, it)| it.trim_start().starts_with("//#")) {
+            while let Some((_, next)) = lines.next_if(|(_, it)| it.trim_start().starts_with("//#"))
+            {
                 sentence.push_str(next.trim_start().trim_start_matches("//#"));
                 sentence.push(' ');
             }

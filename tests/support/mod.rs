@@ -1,0 +1,16 @@
+//! What several test binaries and the fuzz targets share. Nothing here asserts on its own what a test is about; it
+//! builds bytes, drives a connection, and writes down what came of it.
+
+#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "what a test cannot go on without fails it"
+)]
+#![allow(unreachable_pub, reason = "the fuzz crate includes these files too")]
+
+pub mod drive;
+pub mod frames;
+pub mod wire;
