@@ -134,3 +134,8 @@ pub use handshake::Origins;
 pub use limits::Limits;
 #[cfg(feature = "reactor")]
 pub use reactor::Reactor;
+
+/// The examples of the README are tests.
+#[cfg(all(doctest, feature = "client", feature = "reactor"))]
+#[doc = include_str!("../README.md")]
+struct Readme;

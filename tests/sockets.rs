@@ -151,8 +151,8 @@ fn a_close_of_the_server_reaches_the_client_with_its_reason() {
 fn many_clients_hear_what_one_publishes() {
     let server = Server::start();
     let mut clients: Vec<_> = (0..50).map(|_| server.client()).collect();
-    for n in 0..20 {
-        clients[n].send(format!("publish {n}").as_str()).unwrap();
+    for (n, client) in clients.iter_mut().take(20).enumerate() {
+        client.send(format!("publish {n}").as_str()).unwrap();
     }
     for client in &mut clients {
         let mut heard: Vec<_> = (0..20).map(|_| client.read().unwrap().unwrap()).collect();
