@@ -22,9 +22,11 @@ pub(super) struct Socket<St> {
     pub(super) inbound: Inbound,
     /// There may be something to read.
     pub(super) readable: bool,
+    /// It is in `again`.
+    again: bool,
     /// The peer has ended its direction: reading goes on to the end.
     read_closed: bool,
-    /// Our direction is ended.
+    /// Our direction is ended, or left to end with the peer's.
     shut: bool,
     /// The end of the stream was read.
     at_end: bool,
@@ -44,7 +46,17 @@ pub(super) enum Inbound {
 
 impl<St> Socket<St> {
     pub(super) fn new(stream: St, inbound: Inbound) -> Self {
-        Self { stream, inbound, readable: false, read_closed: false, shut: false, at_end: false }
+        // A client leaves it to the server to end the stream first (RFC 6455 section 7.1.1).
+        let shut = matches!(inbound, Inbound::Answer(_));
+        Self {
+            stream,
+            inbound,
+            readable: false,
+            again: false,
+            read_closed: false,
+            shut,
+            at_end: false,
+        }
     }
 }
 
@@ -81,6 +93,8 @@ impl<H: Handler, N: Net> Reactor<H, N> {
 
     /// Reads what there is, up to a share that leaves the others their turn, and handles it.
     pub(super) fn read(&mut self, id: ConnectionId) {
+        let Some(socket) = self.socket(id) else { return };
+        socket.again = false;
         self.world.corked = Some(id);
         for _ in 0..READS_MAX {
             if self.is_paused(id) {
@@ -105,6 +119,15 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         self.flush(id);
         self.world.corked = None;
         if !self.is_paused(id) {
+            self.read_later(id);
+        }
+    }
+
+    /// Reads on in the next turn.
+    fn read_later(&mut self, id: ConnectionId) {
+        if let Some(socket) = self.socket(id)
+            && !std::mem::replace(&mut socket.again, true)
+        {
             self.again.push(id);
         }
     }
@@ -297,7 +320,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                     self.world.drained.push(id);
                 }
                 if self.world.corked != Some(id) && !self.is_paused(id) {
-                    self.again.push(id);
+                    self.read_later(id);
                 }
             }
             State::Open { .. } | State::Opening { .. } => {}
@@ -317,7 +340,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         }
         socket.inbound = Inbound::Nothing;
         if socket.readable {
-            self.again.push(id);
+            self.read_later(id);
         }
     }
 

@@ -221,3 +221,18 @@ fn more_posts_than_the_limit_are_refused() {
     drop(world);
     assert_eq!(handle.post(|_: &mut Probe, _| {}), Err(tautline::reactor::PostError::Ended));
 }
+
+#[test]
+fn a_peer_that_streams_on_after_its_violation_is_read_in_turn_and_cut_at_the_deadline() {
+    let mut world = World::new(Limits::default());
+    let (bad, good) = (world.open(), world.open());
+    bad.write(&frame(0x83, b""));
+    for _ in 0..40 {
+        bad.write(&vec![0; 20 * 256 * 1024]);
+        good.write(&text("echo x"));
+        world.run_some(2);
+        assert_eq!(good.read(), plain(0x81, b"echo x"));
+    }
+    world.pass(Duration::from_secs(6));
+    assert!(bad.is_dropped());
+}

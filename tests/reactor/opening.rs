@@ -250,3 +250,21 @@ fn an_outgoing_connection_that_cannot_be_made_ends_once() {
     assert_eq!(world.journal().len(), 1, "{:?}", world.journal());
     assert!(peer.is_dropped(), "a server that does not answer is given up at the deadline");
 }
+
+#[test]
+fn a_client_leaves_it_to_the_server_to_end_the_stream() {
+    let (mut world, peer, answer) = outgoing();
+    peer.write(&[answer, plain(0x88, &close_frame(1000, ""))].concat());
+    world.run();
+    assert_eq!(world.journal(), ["open", "close 1000: closed with 1000 (normal closure)"]);
+    assert_eq!(peer.read().len(), 8, "a masked close frame");
+    assert!(!peer.is_ended());
+    peer.end();
+    world.run();
+    assert!(peer.is_dropped());
+
+    let (mut world, peer, answer) = outgoing();
+    peer.write(&[answer, plain(0x88, &close_frame(1000, ""))].concat());
+    world.pass(Duration::from_secs(6));
+    assert!(peer.is_dropped(), "a server that does not end the stream is not waited for for ever");
+}
