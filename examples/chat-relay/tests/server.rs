@@ -1,0 +1,262 @@
+//! The relay over real sockets: what the reactor adds to the lines.
+#![allow(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a test may fail by panicking"
+)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use chat_relay::limits::RelayLimits;
+use chat_relay::server::{self, Server};
+use serde_json::{Value, json};
+use tautline::client::ClientError;
+use tautline::handshake::ClientRequest;
+use tautline::reactor::Handle;
+use tautline::{Client, CloseCode, Limits, Message, OwnedMessage};
+
+/// A relay on a thread of its own.
+struct Relay {
+    address: SocketAddr,
+    handle: Handle<Server>,
+    thread: JoinHandle<std::io::Result<()>>,
+}
+
+impl Relay {
+    fn start(limits: RelayLimits) -> Self {
+        let reactor = server::reactor(limits, &[]).unwrap().listen("127.0.0.1:0").unwrap();
+        let (address, handle) = (reactor.local_addrs().unwrap()[0], reactor.handle());
+        Self { address, handle, thread: std::thread::spawn(|| reactor.run()) }
+    }
+
+    fn connect(&self, path: &str, subprotocol: Option<&str>) -> Result<Client, ClientError> {
+        let mut request = ClientRequest::new(format!("ws://{}{path}", self.address).parse()?);
+        if let Some(subprotocol) = subprotocol {
+            request = request.subprotocol(subprotocol.to_owned()).unwrap();
+        }
+        let mut client = Client::connect(&request, Limits::default())?;
+        client.set_read_timeout(Some(Duration::from_secs(20)));
+        Ok(client)
+    }
+
+    /// A client that has said hello, with the answer read.
+    fn person(&self, hello: Value) -> Person {
+        let mut client = self.connect("/ws", Some("relay.v1")).unwrap();
+        let mut hello = json!({"id": 1, "hello": hello});
+        hello["hello"]["v"] = 1.into();
+        client.send(&*hello.to_string()).unwrap();
+        let mut person = Person { client, lines: Vec::new(), token: Value::Null };
+        person.token = person.next_of("ok")["token"].take();
+        person
+    }
+
+    /// The answer to a request, as text.
+    fn http(&self, request: &str) -> String {
+        let mut stream = TcpStream::connect(self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    /// Ends it. Clients that are still there but do not read would hold it up until their deadline.
+    fn stop(self) {
+        self.handle.shutdown(Duration::from_millis(50)).unwrap();
+        self.thread.join().unwrap().unwrap();
+    }
+}
+
+struct Person {
+    client: Client,
+    /// Lines that came and were not looked at, the newest first.
+    lines: Vec<Value>,
+    token: Value,
+}
+
+impl Person {
+    fn say(&mut self, line: &Value) {
+        self.client.send(&*line.to_string()).unwrap();
+    }
+
+    fn next(&mut self) -> Value {
+        while self.lines.is_empty() {
+            let Some(OwnedMessage::Text(text)) = self.client.read().unwrap() else {
+                panic!("the relay sends text and does not close");
+            };
+            let lines = text.split('\n').map(|line| serde_json::from_str(line).unwrap());
+            self.lines = lines.collect();
+            self.lines.reverse();
+        }
+        self.lines.pop().unwrap()
+    }
+
+    /// The next line of a kind; others are dropped.
+    fn next_of(&mut self, kind: &str) -> Value {
+        loop {
+            if let Some(said) = self.next().get_mut(kind) {
+                return said.take();
+            }
+        }
+    }
+}
+
+#[test]
+fn the_socket_is_one_path_and_one_subprotocol() {
+    let relay = Relay::start(RelayLimits::default());
+    let refused = |path, subprotocol| relay.connect(path, subprotocol).unwrap_err().to_string();
+    assert!(refused("/ws", None).contains("400"), "{}", refused("/ws", None));
+    assert!(refused("/ws", Some("relay.v2")).contains("400"));
+    assert!(refused("/", Some("relay.v1")).contains("404"));
+    let agreed = relay.connect("/ws?from=here", Some("relay.v1")).unwrap();
+    assert_eq!(agreed.agreed().subprotocol.as_deref(), Some("relay.v1"));
+    drop(agreed);
+    relay.stop();
+}
+
+#[test]
+fn the_page_comes_with_its_policy() {
+    let relay = Relay::start(RelayLimits::default());
+    let host = relay.address;
+    let page = relay.http(&format!("GET /?utm=1 HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    assert!(page.starts_with("HTTP/1.1 200 OK\r\n") && page.ends_with("</html>\n"));
+    assert!(page.contains(&format!("connect-src 'self' ws://{host} wss://{host};")), "{page}");
+    let head = relay.http(&format!("HEAD /app.js HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"));
+    for (request, status) in [("GET /ws", "426"), ("GET /../x", "404"), ("DELETE /", "405")] {
+        let answer = relay.http(&format!("{request} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {answer}");
+    }
+    relay.stop();
+}
+
+#[test]
+fn what_one_says_all_hear() {
+    let relay = Relay::start(RelayLimits::default());
+    let at = json!({"tea": ["", 0]});
+    let mut alice = relay.person(json!({"name": "alice", "at": at}));
+    let mut bob = relay.person(json!({"name": "bob", "at": at}));
+    assert_eq!(alice.next_of("presence")["user"], "bob");
+    bob.say(&json!({"id": 2, "send": {"room": "tea", "cid": "k", "body": {"text": "hi"}}}));
+    assert_eq!(bob.next_of("ok")["seq"], 1);
+    for who in [&mut alice, &mut bob] {
+        assert_eq!(who.next_of("msg")["body"]["text"], "hi");
+    }
+    alice.say(&json!({"eph": {"room": "tea", "kind": "typing", "ttl_s": 6}}));
+    alice.say(&json!({"id": 3, "ping": {}}));
+    assert_eq!(alice.next(), json!({"id": 3, "ok": {}}), "no echo of one's own typing");
+    assert_eq!(bob.next_of("eph")["from"], "alice");
+
+    alice.client.send(Message::Binary(&[1, 2, 3])).unwrap();
+    assert_eq!(alice.next_of("err")["code"], "binary");
+    drop(alice.client);
+    assert_eq!(bob.next_of("presence")["online"], false);
+    drop(bob);
+    relay.stop();
+}
+
+#[test]
+fn a_frame_over_the_limit_ends_the_connection_and_no_other() {
+    let relay = Relay::start(RelayLimits::default());
+    let mut alice = relay.person(json!({"name": "alice"}));
+    let mut bob = relay.person(json!({"name": "bob"}));
+    alice.say(&json!({"id": 2, "ping": {}, "x": "x".repeat(60 * 1024)}));
+    assert_eq!(alice.next_of("err")["code"], "too_long");
+    let _ = alice.client.send(&*"x".repeat(64 * 1024 + 1));
+    let error = loop {
+        match alice.client.read() {
+            Ok(Some(_)) => {}
+            Ok(None) => break alice.client.closed().unwrap().0,
+            Err(error) => panic!("{error}"),
+        }
+    };
+    assert_eq!(error, Some(CloseCode::TOO_BIG));
+    bob.say(&json!({"id": 2, "ping": {}}));
+    assert_eq!(bob.next(), json!({"id": 2, "ok": {}}));
+    drop(bob);
+    relay.stop();
+}
+
+#[test]
+fn who_comes_back_closes_the_connection_that_was_thought_alive() {
+    let relay = Relay::start(RelayLimits::default());
+    let at = json!({"tea": ["", 0]});
+    let mut older = relay.person(json!({"name": "alice", "at": at}));
+    let mut bob = relay.person(json!({"name": "bob", "at": at}));
+    let mut newer = relay.person(json!({"name": "alice", "token": older.token, "at": at}));
+    while older.client.read().unwrap().is_some() {}
+    let (code, reason) = older.client.closed().unwrap();
+    assert_eq!((code.map(CloseCode::get), reason), (Some(4501), "replaced by a newer connection"));
+    drop(older);
+    bob.say(&json!({"id": 2, "send": {"room": "tea", "cid": "k", "body": {}}}));
+    assert_eq!(newer.next_of("msg")["seq"], 1);
+    let presence = |line: &Value| line.get("presence").is_some();
+    bob.next_of("msg");
+    assert!(!bob.lines.iter().any(presence), "nobody went and nobody came");
+    drop((bob, newer));
+    relay.stop();
+}
+
+/// 26 MB of history go to a client that does not read for a while: far more than may wait for a socket.
+#[test]
+fn a_slow_reader_is_fed_as_it_reads_and_holds_nobody_up() {
+    let mut limits = RelayLimits::default();
+    limits.burst = 1_000_000;
+    let relay = Relay::start(limits);
+    let rooms: Vec<_> = (0..32).map(|n| format!("r{n}")).collect();
+    let at: Value = rooms.iter().map(|room| (room.clone(), json!(["", 0]))).collect();
+    let mut writer = relay.person(json!({"name": "writer", "at": at}));
+    let text = "x".repeat(8_000);
+    for room in &rooms {
+        // Ten at a time: neither side's socket fills while nobody reads.
+        for ten in (1..=100).collect::<Vec<_>>().chunks(10) {
+            for n in ten {
+                let (cid, body) = (format!("c{n}"), json!({"text": text}));
+                writer.say(&json!({"id": n, "send": {"room": room, "cid": cid, "body": body}}));
+            }
+            while writer.next()["id"] != ten[9] {}
+        }
+    }
+
+    let mut slow = relay.person(json!({"name": "slow", "at": at}));
+    std::thread::sleep(Duration::from_millis(300));
+    writer.say(&json!({"id": 2, "ping": {}}));
+    while writer.next()["id"] != 2 {}
+    writer.say(&json!({"id": 3, "send": {"room": "r31", "cid": "late", "body": {}}}));
+    while writer.next()["id"] != 3 {}
+
+    let mut live = 0;
+    let mut next = 0;
+    while live < rooms.len() {
+        let line = slow.next();
+        if let Some(reset) = line.get("reset") {
+            assert_eq!(reset["epoch"].as_str().unwrap().len(), 12);
+        } else if let Some(msg) = line.get("msg") {
+            next += 1;
+            // In the last room the hundred-and-first message has pushed out the first one by then.
+            let moved = u64::from(msg["room"] == "r31");
+            assert_eq!(msg["seq"], next + moved, "{} {}", msg["room"], msg["seq"]);
+        } else if line.get("live").is_some() {
+            assert_eq!(next, 100);
+            (live, next) = (live + 1, 0);
+        }
+    }
+    drop((slow, writer));
+    relay.stop();
+}
+
+#[test]
+fn a_relay_that_stops_asks_everybody_to_come_back() {
+    let relay = Relay::start(RelayLimits::default());
+    let people = ["alice", "bob", "carol"].map(|name| relay.person(json!({"name": name})));
+    let stopped = std::thread::spawn(|| relay.stop());
+    for mut person in people {
+        assert!(person.client.read().unwrap().is_none());
+        assert_eq!(person.client.closed().unwrap().0, Some(CloseCode::GOING_AWAY));
+    }
+    stopped.join().unwrap();
+}
