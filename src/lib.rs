@@ -132,6 +132,8 @@ pub use error::{SendError, Violation};
 pub use frame::Role;
 pub use handshake::Origins;
 pub use limits::Limits;
+#[cfg(any(feature = "client", feature = "reactor"))]
+pub use random::RandomKeys;
 #[cfg(feature = "reactor")]
 pub use reactor::Reactor;
 
