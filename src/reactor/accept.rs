@@ -1,7 +1,7 @@
 //! Accepting: within the limits, and beyond the descriptors that there are.
 
 use std::collections::HashMap;
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -15,6 +15,8 @@ use crate::limits::Limits;
 
 /// Connections accepted in a row, after which the others have their turn.
 const ACCEPTS_MAX: usize = 256;
+/// Errors in a row that say nothing of the connections behind them.
+const FAILURES_MAX: usize = 16;
 /// When accepting is tried again after it failed for want of descriptors or memory.
 const RETRY_AFTER: Duration = Duration::from_millis(100);
 
@@ -50,6 +52,13 @@ impl Accepting {
 
     pub(super) fn retry_at(&self) -> Option<Instant> {
         self.retry_at
+    }
+
+    /// There are descriptors: whoever still waits gets the whole time again.
+    fn progress(&mut self, now: Instant) {
+        if self.retry_at.is_some() {
+            self.retry_at = now.checked_add(RETRY_AFTER);
+        }
     }
 
     pub(super) fn descriptor_freed(&mut self, now: Instant) {
@@ -96,22 +105,30 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     pub(super) fn accept(&mut self, number: usize) {
         let Some(listener) = self.listeners.get_mut(number) else { return };
         listener.waiting = true;
+        let mut failures = 0;
         for _ in 0..ACCEPTS_MAX {
             let Some(listener) = self.listeners.get_mut(number) else { return };
             match self.net.accept(&listener.listener) {
                 Ok((stream, address)) => {
-                    self.accepting.retry_at = None;
+                    self.accepting.progress(self.world.now);
                     self.admit(stream, address);
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => {
                         listener.waiting = false;
-                        self.accepting.retry_at = None;
+                        if !self.listeners.iter().any(|it| it.waiting) {
+                            self.accepting.retry_at = None;
+                        }
                         return;
                     }
-                    // It was there and is gone; the next one may be there.
-                    ErrorKind::Interrupted | ErrorKind::ConnectionAborted => {}
-                    _ => return self.starve(number),
+                    _ if is_exhausted(&error) => return self.starve(number),
+                    // That one is gone (accept(2)); the next one may be there. A listener that has only errors is left
+                    // for a while.
+                    _ if failures < FAILURES_MAX => failures += 1,
+                    _ => {
+                        self.accepting.retry_at = self.world.now.checked_add(RETRY_AFTER);
+                        return;
+                    }
                 },
             }
         }
@@ -146,6 +163,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             self.accepting.retry_at = None;
         }
         for number in waiting {
+            if due {
+                // For each of them this is the second attempt.
+                self.accepting.retry_at = Some(self.world.now);
+            }
             self.accept(number);
         }
     }
@@ -160,6 +181,8 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             Refusal::Overload.response().write(false, &mut answer);
             let _ = self.net.write(&mut stream, &answer);
             let _ = self.net.shutdown(&mut stream);
+            // A request that was not read would turn the end into a reset, which may overtake the answer.
+            let _ = self.net.read(&mut stream, &mut self.receive_buffer);
             return;
         }
         let until = self.world.handshake_deadline();
@@ -191,4 +214,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             *place = Some(Socket::new(stream, inbound));
         }
     }
+}
+
+/// Whether descriptors, buffers or memory have run out: EMFILE, ENFILE, ENOMEM, ENOBUFS of Linux and of the BSDs, and
+/// Windows' names for them. The standard library has no kinds for most of these.
+fn is_exhausted(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(24 | 23 | 12 | 105 | 55 | 10024 | 10055))
 }

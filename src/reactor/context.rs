@@ -1,5 +1,6 @@
 //! What a handler can do: [`Context`] for one connection, [`Hub`] for all.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -43,7 +44,8 @@ impl<'a, S> Context<'a, S> {
         self.world.send(self.id, message.into())
     }
 
-    /// Sends a part of a message, as a fragment. What is published in between waits for the last part.
+    /// Sends a part of a message, as a fragment. What is published in between waits for the last part, as long as it
+    /// stays within [`outbox_bytes_max`](crate::Limits::outbox_bytes_max).
     pub fn send_part(&mut self, part: Part<'_>) -> SendStatus {
         self.world.send_part(self.id, part)
     }
@@ -137,23 +139,33 @@ impl<'a, S> Hub<'a, S> {
     /// [`on_close`](super::Handler::on_close) tell what came of it.
     ///
     /// The address is where to connect to; the request's URL says what to ask for. To find the address of a host name
-    /// is for a thread that may wait. `None` where the loop is shutting down, or has no room.
+    /// is for a thread that may wait.
+    ///
+    /// # Errors
+    ///
+    /// When no connection can be made now, or not to such a URL; the handler is then told nothing.
     pub fn connect(
         &mut self,
         address: SocketAddr,
         request: ClientRequest,
         session: S,
-    ) -> Option<ConnectionId> {
+    ) -> Result<ConnectionId, ConnectError> {
+        if request.url().is_secure() {
+            return Err(ConnectError::NoTls);
+        }
         if self.world.shutdown.is_some() {
-            return None;
+            return Err(ConnectError::ShuttingDown);
+        }
+        if self.world.slots.len() >= self.world.limits.connections_max {
+            return Err(ConnectError::Full);
         }
         let until = self.world.handshake_deadline();
         let mut slot = Slot::new(session, State::Opening { until, from: None });
         slot.known = true;
-        let id = self.world.slots.insert(slot).ok()?;
+        let id = self.world.slots.insert(slot).map_err(|_| ConnectError::Full)?;
         self.world.schedule(id);
-        self.world.dials.push(Dial { id, address, request });
-        Some(id)
+        self.world.dials.push_back(Dial { id, address, request });
+        Ok(id)
     }
 
     /// Ends the loop: nothing more is accepted, each connection is closed with 1001, one after the other over the time
@@ -162,3 +174,27 @@ impl<'a, S> Hub<'a, S> {
         self.world.shutdown.get_or_insert(within);
     }
 }
+
+/// Why a connection is not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// A `wss://` URL: this build has no TLS.
+    NoTls,
+    /// The loop is shutting down.
+    ShuttingDown,
+    /// There are [`connections_max`](crate::Limits::connections_max) connections already.
+    Full,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoTls => write!(f, "wss:// needs TLS, which is not supported yet: use ws://"),
+            Self::ShuttingDown => write!(f, "the loop is shutting down"),
+            Self::Full => write!(f, "the loop has as many connections as it may have"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {}

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -16,9 +16,16 @@ pub(super) type Post<H> = Box<dyn FnOnce(&mut H, &mut Hub<'_, <H as Handler>::Se
 /// Reaches a loop from any thread; this is how a store answers.
 pub struct Handle<H: Handler> {
     sender: mpsc::Sender<Post<H>>,
-    waiting: Arc<AtomicUsize>,
-    waiting_max: usize,
+    count: Arc<Count>,
     waker: Arc<dyn Wake>,
+}
+
+/// What both ends know of the channel.
+#[derive(Debug, Default)]
+struct Count {
+    waiting: AtomicUsize,
+    waiting_max: AtomicUsize,
+    ended: AtomicBool,
 }
 
 /// Why something could not be posted.
@@ -40,8 +47,12 @@ impl<H: Handler> Handle<H> {
         &self,
         task: impl FnOnce(&mut H, &mut Hub<'_, H::Session>) + Send + 'static,
     ) -> Result<(), PostError> {
-        if self.waiting.fetch_add(1, Ordering::AcqRel) >= self.waiting_max {
-            self.waiting.fetch_sub(1, Ordering::AcqRel);
+        if self.count.ended.load(Ordering::Acquire) {
+            return Err(PostError::Ended);
+        }
+        let waiting_max = self.count.waiting_max.load(Ordering::Acquire);
+        if self.count.waiting.fetch_add(1, Ordering::AcqRel) >= waiting_max {
+            self.count.waiting.fetch_sub(1, Ordering::AcqRel);
             return Err(PostError::Full);
         }
         self.sender.send(Box::new(task)).map_err(|_| PostError::Ended)?;
@@ -63,8 +74,7 @@ impl<H: Handler> Clone for Handle<H> {
     fn clone(&self) -> Self {
         Self {
             sender: self.sender.clone(),
-            waiting: Arc::clone(&self.waiting),
-            waiting_max: self.waiting_max,
+            count: Arc::clone(&self.count),
             waker: Arc::clone(&self.waker),
         }
     }
@@ -72,7 +82,7 @@ impl<H: Handler> Clone for Handle<H> {
 
 impl<H: Handler> fmt::Debug for Handle<H> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Handle").field("waiting", &self.waiting).finish_non_exhaustive()
+        f.debug_struct("Handle").field("count", &self.count).finish_non_exhaustive()
     }
 }
 
@@ -91,30 +101,40 @@ impl std::error::Error for PostError {}
 pub(super) struct Posts<H: Handler> {
     sender: mpsc::Sender<Post<H>>,
     receiver: mpsc::Receiver<Post<H>>,
-    waiting: Arc<AtomicUsize>,
+    count: Arc<Count>,
     waker: Arc<dyn Wake>,
+}
+
+impl<H: Handler> Drop for Posts<H> {
+    fn drop(&mut self) {
+        self.count.ended.store(true, Ordering::Release);
+    }
 }
 
 impl<H: Handler> Posts<H> {
     pub(super) fn new(waker: Arc<dyn Wake>) -> Self {
         let (sender, receiver) = mpsc::channel();
-        Self { sender, receiver, waiting: Arc::default(), waker }
+        Self { sender, receiver, count: Arc::default(), waker }
     }
 
-    pub(super) fn handle(&self, waiting_max: usize) -> Handle<H> {
+    /// Sets how many may wait, also for handles that are there already.
+    pub(super) fn limit(&self, waiting_max: usize) {
+        self.count.waiting_max.store(waiting_max, Ordering::Release);
+    }
+
+    pub(super) fn handle(&self) -> Handle<H> {
         Handle {
             sender: self.sender.clone(),
-            waiting: Arc::clone(&self.waiting),
-            waiting_max,
+            count: Arc::clone(&self.count),
             waker: Arc::clone(&self.waker),
         }
     }
 
     /// What waits now; what is posted meanwhile is for the next turn.
     pub(super) fn take(&self) -> Vec<Post<H>> {
-        let waiting = self.waiting.load(Ordering::Acquire);
+        let waiting = self.count.waiting.load(Ordering::Acquire);
         let posts: Vec<_> = self.receiver.try_iter().take(waiting).collect();
-        self.waiting.fetch_sub(posts.len(), Ordering::AcqRel);
+        self.count.waiting.fetch_sub(posts.len(), Ordering::AcqRel);
         posts
     }
 }

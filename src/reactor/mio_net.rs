@@ -1,7 +1,9 @@
 //! The real world: [`Net`] on mio.
 
+use std::cell::RefCell;
+use std::fs::File;
 use std::io::{self, IoSlice, Read, Write};
-use std::net::{self, SocketAddr};
+use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -29,8 +31,7 @@ pub struct MioNet {
 #[derive(Debug)]
 pub struct MioListener {
     listener: TcpListener,
-    original: net::TcpListener,
-    spare: std::cell::RefCell<Option<net::TcpListener>>,
+    spare: RefCell<Option<File>>,
 }
 
 impl MioNet {
@@ -65,12 +66,9 @@ impl Net for MioNet {
 
     fn listen(&mut self, address: SocketAddr, token: usize) -> io::Result<MioListener> {
         let listen = || {
-            let original = net::TcpListener::bind(address)?;
-            original.set_nonblocking(true)?;
-            let spare = std::cell::RefCell::new(original.try_clone().ok());
-            let mut listener = TcpListener::from_std(original.try_clone()?);
+            let mut listener = TcpListener::bind(address)?;
             self.poll.registry().register(&mut listener, Token(token), Interest::READABLE)?;
-            Ok(MioListener { listener, original, spare })
+            Ok(MioListener { listener, spare: RefCell::new(spare_descriptor()) })
         };
         listen().map_err(|error: io::Error| {
             io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
@@ -94,13 +92,17 @@ impl Net for MioNet {
         for _ in 0..TURNED_AWAY_MAX {
             *spare = None;
             let accepted = listener.listener.accept();
-            if let Ok((mut stream, _)) = accepted {
-                let _ = stream.write(answer);
-                let _ = stream.shutdown(net::Shutdown::Write);
-                drop(stream);
-                *spare = listener.original.try_clone().ok();
-            } else {
-                *spare = listener.original.try_clone().ok();
+            if let Ok((stream, _)) = &accepted {
+                let (mut reader, mut writer) = (stream, stream);
+                let _ = writer.write(answer);
+                let _ = stream.shutdown(Shutdown::Write);
+                // A request that was not read would turn the end into a reset, which may overtake the answer.
+                let _ = reader.read(&mut [0; 4096]);
+            }
+            let more = accepted.is_ok();
+            drop(accepted);
+            *spare = spare_descriptor();
+            if !more {
                 return;
             }
         }
@@ -141,7 +143,7 @@ impl Net for MioNet {
     }
 
     fn shutdown(&mut self, stream: &mut TcpStream) -> io::Result<()> {
-        stream.shutdown(net::Shutdown::Write)
+        stream.shutdown(Shutdown::Write)
     }
 
     fn poll(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
@@ -163,6 +165,11 @@ impl Net for MioNet {
     fn waker(&self) -> Arc<dyn Wake> {
         Arc::new(MioWaker(Arc::clone(&self.waker)))
     }
+}
+
+/// A descriptor that is worth nothing but its place in the table.
+fn spare_descriptor() -> Option<File> {
+    File::open(if cfg!(windows) { "NUL" } else { "/dev/null" }).ok()
 }
 
 struct MioWaker(Arc<Waker>);

@@ -30,9 +30,13 @@
 //!
 //! # Backpressure
 //!
-//! A connection for which more than [`outbox_pause_bytes`](crate::Limits::outbox_pause_bytes) wait is not read until they are
-//! written, so that a peer that does not read is not answered without end. What others publish to it still adds up; over
+//! What a full socket does not take waits in the connection's outbox. While more than
+//! [`outbox_pause_bytes`](crate::Limits::outbox_pause_bytes) wait, nothing more is read from it and no message of it is handled, so that
+//! a peer that does not read is not answered without end. What others publish to it, or send, still adds up; over
 //! [`outbox_bytes_max`](crate::Limits::outbox_bytes_max) it is cut.
+//!
+//! A handler that has much to send sends until it is told [`Queued`](SendStatus::Queued), and goes on in
+//! [`on_drain`](Handler::on_drain).
 
 mod accept;
 mod context;
@@ -53,7 +57,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::time::{Duration, Instant};
 
 use accept::{Accepting, Listener};
-pub use context::{Context, Hub};
+pub use context::{ConnectError, Context, Hub};
 pub use handle::{Handle, PostError};
 use handle::{Post, Posts};
 pub use handler::{Closed, Handler};
@@ -127,7 +131,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             handler,
             posts: Posts::new(net.waker()),
             net,
-            world: World::new(now, Limits::default()),
+            world: World::new(now),
             sockets: Vec::new(),
             again: Vec::new(),
             receive_buffer: vec![0; RECEIVE_BYTES].into(),
@@ -138,10 +142,12 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             expired: Vec::new(),
             closing: None,
         }
+        .limits(Limits::default())
     }
 
     /// Sets the limits, before any connection is there.
     pub fn limits(mut self, limits: Limits) -> Self {
+        self.posts.limit(limits.posts_max);
         self.world.limits = limits.into();
         self
     }
@@ -170,14 +176,15 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     ///
     /// # Errors
     ///
-    /// When the host has no address; finding it may block.
+    /// When the host has no address, or [`Hub::connect`] says why not. Finding the address may block; the first one is
+    /// taken.
     pub fn connect(mut self, request: ClientRequest, session: H::Session) -> io::Result<Self> {
         let url = request.url();
         let address = (url.host(), url.port()).to_socket_addrs()?.next();
         let address = address.ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, format!("no address for {}", url.host()))
         })?;
-        self.hub().connect(address, request, session);
+        self.hub().connect(address, request, session).map_err(io::Error::other)?;
         Ok(self)
     }
 
@@ -192,7 +199,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
 
     /// What other threads reach this loop by.
     pub fn handle(&self) -> Handle<H> {
-        self.posts.handle(self.world.limits.posts_max)
+        self.posts.handle()
     }
 
     /// The handler.
@@ -241,6 +248,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         self.world.now = self.net.now();
 
         self.run_posts();
+        // These come first: what is ready besides has been read in this turn then.
+        for id in std::mem::take(&mut self.again) {
+            self.read(id);
+        }
         for event in ready.drain(..) {
             if event.token & TOKEN_LISTENER == 0 {
                 self.on_ready(ConnectionId::from_token(event.token), event);
@@ -249,9 +260,6 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             }
         }
         self.ready = ready;
-        for id in std::mem::take(&mut self.again) {
-            self.read(id);
-        }
         self.retry_accepting();
         self.expire();
         self.continue_shutdown();
@@ -276,6 +284,8 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         for post in self.posts.take() {
             let post: Post<H> = post;
             post(&mut self.handler, &mut Hub::new(&mut self.world));
+            // What one has sent is written before the next one sends more.
+            self.flush_dirty();
         }
     }
 
@@ -285,9 +295,11 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         self.world.timers.expire(self.world.now, &mut expired);
         for index in expired.drain(..) {
             let Some(id) = self.world.slots.id_at(index) else { continue };
-            match self.world.later_deadline(id) {
-                Some(deadline) => self.world.timers.set(index, deadline),
-                None => self.on_deadline(id),
+            match self.world.deadline(id) {
+                Some(deadline) if deadline > self.world.now => {
+                    self.world.timers.set(index, deadline)
+                }
+                _ => self.on_deadline(id),
             }
         }
         self.expired = expired;
@@ -312,7 +324,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             Due::PeerSilent => self.world.cut(id, Closed::Silent),
             Due::CloseUnanswered => self.world.cut(id, Closed::Unanswered),
         }
-        if let Some(deadline) = self.world.later_deadline(id) {
+        if let Some(deadline) = self.world.deadline(id) {
             self.world.timers.set(id.index, deadline);
         }
     }
@@ -321,16 +333,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     /// do.
     fn settle(&mut self) {
         loop {
-            if let Some(topic) = self.world.topics.next_dirty() {
-                let mut place = 0;
-                while let Some(id) = self.world.topics.subscriber(topic, place) {
-                    self.flush(id);
-                    place += 1;
-                }
-                self.world.topics.clean(topic);
-            } else if let Some(id) = self.world.next_dirty() {
-                self.flush(id);
-            } else if let Some(dial) = self.world.dials.pop() {
+            self.deliver_publications();
+            self.flush_dirty();
+            if let Some(dial) = self.world.dials.pop_front() {
                 self.dial(dial);
             } else if let Some(id) = self.world.drained.pop() {
                 if matches!(self.world.slots.get(id), Some(Slot { state: State::Open { .. }, .. }))
@@ -344,10 +349,28 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                     slot.known = false;
                 }
                 self.world.mark_dirty(id);
-            } else {
-                self.world.topics.end_turn();
+            } else if self.world.is_settled() {
                 return;
             }
+        }
+    }
+
+    /// Delivers what was published, once per subscriber.
+    fn deliver_publications(&mut self) {
+        while let Some(topic) = self.world.topics.next_dirty() {
+            let mut place = 0;
+            while let Some(id) = self.world.topics.subscriber(topic, place) {
+                self.flush(id);
+                place += 1;
+            }
+            self.world.topics.clean(topic);
+        }
+        self.world.topics.end_turn();
+    }
+
+    fn flush_dirty(&mut self) {
+        while let Some(id) = self.world.next_dirty() {
+            self.flush(id);
         }
     }
 

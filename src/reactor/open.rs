@@ -107,15 +107,16 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     }
 
     pub(super) fn handshake_timed_out(&mut self, id: ConnectionId) {
-        self.refuse(id, &Refusal::Timeout.response());
+        self.refuse(id, &Refusal::Timeout.response(), ErrorKind::TimedOut);
     }
 
     pub(super) fn refuse_at_shutdown(&mut self, id: ConnectionId) {
-        self.refuse(id, &Refusal::Overload.response());
+        self.refuse(id, &Refusal::Overload.response(), ErrorKind::ConnectionAborted);
     }
 
-    /// Ends a handshake from outside of an event of its socket.
-    fn refuse(&mut self, id: ConnectionId, response: &Response) {
+    /// Ends a handshake from outside of an event of its socket: one of a peer with a response, one of our own with an
+    /// error.
+    fn refuse(&mut self, id: ConnectionId, response: &Response, error: ErrorKind) {
         match self.socket(id) {
             Some(Socket { inbound: Inbound::Request(..), .. }) => {
                 self.world.corked = Some(id);
@@ -123,7 +124,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 self.flush(id);
                 self.world.corked = None;
             }
-            _ => self.world.cut(id, Closed::Lost(ErrorKind::TimedOut.into())),
+            _ => self.world.cut(id, Closed::Lost(error.into())),
         }
     }
 

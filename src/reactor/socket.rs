@@ -8,7 +8,7 @@ use super::handler::{Closed, Handler};
 use super::net::{Net, Ready};
 use super::open::{Dialing, Head};
 use super::slab::ConnectionId;
-use super::world::State;
+use super::world::{State, World};
 use super::{READS_MAX, Reactor, SEND_BYTES, SEND_BYTES_KEPT};
 use crate::connection::{Event, Receiver};
 use crate::error::Violation;
@@ -20,6 +20,8 @@ const SLICES_MAX: usize = 16;
 pub(super) struct Socket<St> {
     pub(super) stream: St,
     pub(super) inbound: Inbound,
+    /// Frames that were read and wait until what was answered before is read by the peer.
+    unread: Option<Box<Vec<u8>>>,
     /// There may be something to read.
     pub(super) readable: bool,
     /// It is in `again`.
@@ -51,6 +53,7 @@ impl<St> Socket<St> {
         Self {
             stream,
             inbound,
+            unread: None,
             readable: false,
             again: false,
             read_closed: false,
@@ -74,7 +77,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         if event.writable {
             self.on_writable(id);
         }
-        self.read(id);
+        // One that is read again in the next turn has had its share of this one.
+        if self.socket(id).is_some_and(|socket| !socket.again) {
+            self.read(id);
+        }
     }
 
     fn on_writable(&mut self, id: ConnectionId) {
@@ -88,6 +94,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             // What was written before has reached the peer: it lives.
             self.world.heard(id);
             self.flush(id);
+            self.world.flush_owed(id);
         }
     }
 
@@ -97,28 +104,27 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         socket.again = false;
         self.world.corked = Some(id);
         for _ in 0..READS_MAX {
-            if self.is_paused(id) {
+            if !self.may_read(id) {
                 break;
+            }
+            if let Some(mut unread) = self.socket(id).and_then(|socket| socket.unread.take()) {
+                self.receive_frames(id, &mut unread);
+                continue;
             }
             let mut buffer = std::mem::take(&mut self.receive_buffer);
-            let read = match self.read_once(id, &mut buffer) {
-                Some(count) => {
-                    self.receive(id, buffer.get_mut(..count).unwrap_or_default());
-                    true
-                }
-                None => false,
-            };
+            let read = self.read_once(id, &mut buffer);
+            self.receive(id, buffer.get_mut(..read.unwrap_or(0)).unwrap_or_default());
             self.receive_buffer = buffer;
-            if !read {
+            if read.is_none() {
                 break;
-            }
-            if self.world.out.len() >= SEND_BYTES {
-                self.flush(id);
             }
         }
         self.flush(id);
         self.world.corked = None;
-        if !self.is_paused(id) {
+        if self.world.topics.log_bytes() > SEND_BYTES {
+            self.deliver_publications();
+        }
+        if self.may_read(id) {
             self.read_later(id);
         }
     }
@@ -132,11 +138,11 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         }
     }
 
-    /// Whether nothing is read: nothing is there, or too much waits to be written first.
-    fn is_paused(&mut self, id: ConnectionId) -> bool {
-        let pause_bytes = self.world.limits.outbox_pause_bytes;
-        let waiting = self.world.slots.get(id).map_or(0, |slot| slot.waiting_bytes());
-        waiting > pause_bytes || !self.socket(id).is_some_and(|socket| socket.readable)
+    /// Whether there may be something to read, and nothing has to be written first.
+    fn may_read(&mut self, id: ConnectionId) -> bool {
+        let there =
+            self.socket(id).is_some_and(|socket| socket.readable || socket.unread.is_some());
+        there && !self.world.must_wait(id)
     }
 
     /// The number of bytes that were read; `None` where there are none.
@@ -181,6 +187,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     fn receive(&mut self, id: ConnectionId, bytes: &mut [u8]) {
         let Some(Some(socket)) = self.sockets.get_mut(id.index as usize) else { return };
         match &mut socket.inbound {
+            _ if bytes.is_empty() => {}
             Inbound::Nothing => {}
             Inbound::Request(..) => self.receive_request(id, bytes),
             Inbound::Answer(_) => self.receive_answer(id, bytes),
@@ -188,15 +195,28 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         }
     }
 
+    /// Hands over the messages in a run of bytes. What has to wait is kept.
     pub(super) fn receive_frames(&mut self, id: ConnectionId, bytes: &mut [u8]) {
-        let Some(Some(Socket { inbound, .. })) = self.sockets.get_mut(id.index as usize) else {
+        let Self { handler, world, sockets, net, .. } = self;
+        let Some(Some(Socket { stream, inbound, unread, .. })) = sockets.get_mut(id.index as usize)
+        else {
             return;
         };
         let Inbound::Frames(receiver) = inbound else { return };
-        let (handler, world) = (&mut self.handler, &mut self.world);
         world.heard(id);
+        let mut waiting = 0;
         let mut events = receiver.receive(bytes);
         loop {
+            if world.out.len() >= SEND_BYTES
+                && let Err(error) = write_out(world, net, stream, id)
+            {
+                world.cut(id, Closed::Lost(error));
+                break;
+            }
+            if world.must_wait(id) {
+                waiting = events.remaining();
+                break;
+            }
             let (delivery, flooded) = world.before_event(id);
             events.set_delivery(delivery);
             let next =
@@ -228,6 +248,11 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 Event::Pong(payload) => handler.on_pong(&mut Context::new(world, id), payload),
             }
         }
+        if let Some(waiting) = bytes.len().checked_sub(waiting).and_then(|at| bytes.get(at..))
+            && !waiting.is_empty()
+        {
+            *unread = Some(Box::new(waiting.to_vec()));
+        }
     }
 
     /// Writes what a connection has to say, once, and ends it where all is said.
@@ -235,7 +260,15 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         let was_corked = self.world.corked.replace(id);
         self.world.take_publications(id);
         self.world.corked = was_corked;
-        let written = self.write_out(id).and_then(|()| self.write_outbox(id));
+        let Self { world, sockets, net, .. } = self;
+        let written = match sockets.get_mut(id.index as usize) {
+            Some(Some(Socket { stream, .. })) => write_out(world, net, stream, id)
+                .and_then(|()| write_outbox(world, net, stream, id)),
+            _ => {
+                world.out.clear();
+                Ok(())
+            }
+        };
         if let Err(error) = written {
             if let Some(socket) = self.socket(id) {
                 socket.at_end = true;
@@ -243,65 +276,6 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             self.lost(id, error);
         }
         self.after_write(id);
-    }
-
-    /// Writes the send buffer; what the socket does not take goes to the outbox.
-    fn write_out(&mut self, id: ConnectionId) -> io::Result<()> {
-        let Self { world, sockets, net, .. } = self;
-        if world.out.is_empty() {
-            return Ok(());
-        }
-        let mut written = 0;
-        let mut result = Ok(());
-        if let (Some(slot), Some(Some(socket))) =
-            (world.slots.get_mut(id), sockets.get_mut(id.index as usize))
-        {
-            if !slot.blocked && slot.waiting_bytes() == 0 {
-                match uninterrupted(|| net.write(&mut socket.stream, &world.out)) {
-                    Ok(count) => written = count,
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    Err(error) => result = Err(error),
-                }
-                slot.blocked = written < world.out.len();
-            }
-            if let Some(rest) = world.out.get(written..)
-                && !rest.is_empty()
-                && result.is_ok()
-            {
-                slot.outbox.get_or_insert_default().push(rest);
-            }
-        }
-        world.out.clear();
-        world.out.shrink_to(SEND_BYTES_KEPT);
-        result
-    }
-
-    fn write_outbox(&mut self, id: ConnectionId) -> io::Result<()> {
-        let Self { world, sockets, net, .. } = self;
-        let (Some(slot), Some(Some(socket))) =
-            (world.slots.get_mut(id), sockets.get_mut(id.index as usize))
-        else {
-            return Ok(());
-        };
-        let Some(outbox) = &mut slot.outbox else { return Ok(()) };
-        while outbox.bytes() > 0 && !slot.blocked {
-            let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-            let filled = outbox.slices(&mut slices);
-            let slices = slices.get(..filled).unwrap_or_default();
-            let offered: usize = slices.iter().map(|slice| slice.len()).sum();
-            match uninterrupted(|| net.write_vectored(&mut socket.stream, slices)) {
-                Ok(count) => {
-                    slot.blocked = count < offered;
-                    outbox.consume(count);
-                }
-                Err(error) if error.kind() == ErrorKind::WouldBlock => slot.blocked = true,
-                Err(error) => return Err(error),
-            }
-        }
-        if outbox.bytes() == 0 {
-            slot.outbox = None;
-        }
-        Ok(())
     }
 
     /// Goes on with what waited for the socket to be written: reading, or ending.
@@ -319,11 +293,12 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 if std::mem::replace(&mut slot.queued, false) {
                     self.world.drained.push(id);
                 }
-                if self.world.corked != Some(id) && !self.is_paused(id) {
+                if self.world.corked != Some(id) && self.may_read(id) {
                     self.read_later(id);
                 }
             }
-            State::Open { .. } | State::Opening { .. } => {}
+            State::Open { .. } => slot.queued = true,
+            State::Opening { .. } => {}
         }
     }
 
@@ -355,6 +330,68 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             self.accepting.descriptor_freed(self.world.now);
         }
     }
+}
+
+/// Writes the send buffer; what the socket does not take goes to the outbox.
+fn write_out<S, N: Net>(
+    world: &mut World<S>,
+    net: &mut N,
+    stream: &mut N::Stream,
+    id: ConnectionId,
+) -> io::Result<()> {
+    if world.out.is_empty() {
+        return Ok(());
+    }
+    let mut result = Ok(());
+    if let Some(slot) = world.slots.get_mut(id) {
+        let mut written = 0;
+        if !slot.blocked && slot.waiting_bytes() == 0 {
+            match uninterrupted(|| net.write(stream, &world.out)) {
+                Ok(count) => written = count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => result = Err(error),
+            }
+            slot.blocked = written < world.out.len();
+        }
+        if let Some(rest) = world.out.get(written..)
+            && !rest.is_empty()
+            && result.is_ok()
+        {
+            slot.outbox.get_or_insert_default().push(rest);
+        }
+    }
+    world.out.clear();
+    world.out.shrink_to(SEND_BYTES_KEPT);
+    result
+}
+
+/// Writes as much of the outbox as the socket takes.
+fn write_outbox<S, N: Net>(
+    world: &mut World<S>,
+    net: &mut N,
+    stream: &mut N::Stream,
+    id: ConnectionId,
+) -> io::Result<()> {
+    let Some(slot) = world.slots.get_mut(id) else { return Ok(()) };
+    let Some(outbox) = &mut slot.outbox else { return Ok(()) };
+    while outbox.bytes() > 0 && !slot.blocked {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let filled = outbox.slices(&mut slices);
+        let slices = slices.get(..filled).unwrap_or_default();
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        match uninterrupted(|| net.write_vectored(stream, slices)) {
+            Ok(count) => {
+                slot.blocked = count < offered;
+                outbox.consume(count);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => slot.blocked = true,
+            Err(error) => return Err(error),
+        }
+    }
+    if outbox.bytes() == 0 {
+        slot.outbox = None;
+    }
+    Ok(())
 }
 
 /// A signal that comes in between says nothing about the socket, and no event follows from it.

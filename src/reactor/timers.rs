@@ -6,7 +6,8 @@
 use std::time::{Duration, Instant};
 
 /// How exact a deadline is. It is never early.
-const TICK: Duration = Duration::from_millis(8);
+const TICK: Duration = Duration::from_millis(TICK_MS);
+const TICK_MS: u64 = 8;
 /// Each level has 64 slots; a slot of a level spans all slots of the level below.
 const SLOT_BITS: u32 = 6;
 const SLOTS: usize = 1 << SLOT_BITS;
@@ -87,13 +88,17 @@ impl Timers {
     /// The deadline of `index`, if it has one, rounded up to when it will expire.
     pub(super) fn deadline(&self, index: u32) -> Option<Instant> {
         let node = self.nodes.get(index as usize).filter(|node| node.place != NOWHERE)?;
-        self.start.checked_add(TICK.checked_mul(u32::try_from(node.due).ok()?)?)
+        self.at(node.due)
     }
 
     /// When [`expire`](Self::expire) should be called next.
     pub(super) fn next(&self) -> Option<Instant> {
-        let ticks = u32::try_from(self.next_tick()?).unwrap_or(u32::MAX);
-        self.start.checked_add(TICK.checked_mul(ticks)?)
+        self.at(self.next_tick()?)
+    }
+
+    /// When a tick is; `None` where that is too far to be reached.
+    fn at(&self, tick: u64) -> Option<Instant> {
+        self.start.checked_add(Duration::from_millis(tick.checked_mul(TICK_MS)?))
     }
 
     /// Takes out all deadlines that have passed, and appends their indices to `expired`.
@@ -242,6 +247,18 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_loop_that_runs_for_ten_years_neither_spins_nor_sleeps_past_a_deadline() {
+        let start = Instant::now();
+        let mut timers = Timers::new(start);
+        let now = start + Duration::from_secs(10 * 365 * 86_400);
+        timers.expire(now, &mut Vec::new());
+        timers.set(0, now + Duration::from_secs(25));
+        let next = timers.next().unwrap();
+        assert!(next > now && next <= now + Duration::from_secs(26));
+        assert!(timers.deadline(0).is_some_and(|at| at >= now + Duration::from_secs(25)));
     }
 
     #[test]

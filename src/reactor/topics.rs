@@ -45,6 +45,8 @@ pub(super) struct Subscriptions {
     taken: u32,
 }
 
+/// Adjacent publications are taken together up to this length, between two looks at the limit.
+const MERGED_BYTES_MAX: usize = 64 * 1024;
 /// The longest buffer that is kept from one turn to the next.
 const KEPT_BYTES_MAX: usize = 1024 * 1024;
 
@@ -110,6 +112,11 @@ impl Topics {
         subscriptions.taken(self.turn) < self.log.len()
     }
 
+    /// Bytes of the log.
+    pub(super) fn log_bytes(&self) -> usize {
+        self.frames.len()
+    }
+
     /// The frames in the log that are new to a connection, one after the other, adjacent ones together. It has then
     /// taken them.
     pub(super) fn take<'a>(
@@ -129,7 +136,9 @@ impl Topics {
             .peekable();
         std::iter::from_fn(move || {
             let Publication { start, mut end, .. } = *publications.next()?;
-            while let Some(next) = publications.next_if(|next| next.start == end) {
+            while let Some(next) =
+                publications.next_if(|next| next.start == end && end - start < MERGED_BYTES_MAX)
+            {
                 end = next.end;
             }
             self.frames.get(start..end)

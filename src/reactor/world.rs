@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::SEND_BYTES;
 use super::accept::Openings;
 use super::handler::Closed;
 use super::outbox::Outbox;
@@ -37,7 +38,7 @@ pub(super) struct World<S> {
     /// Connections that have written all that was queued, which the handler was not told yet.
     pub(super) drained: Vec<ConnectionId>,
     /// Connections that are to be made.
-    pub(super) dials: Vec<Dial>,
+    pub(super) dials: VecDeque<Dial>,
     pub(super) openings: Openings,
     /// How long the shutdown that was asked for may take.
     pub(super) shutdown: Option<Duration>,
@@ -82,9 +83,12 @@ pub(super) struct Dial {
 /// What became of a message that was to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendStatus {
-    /// It is written in this turn.
+    /// It is written when the handler returns. Should the socket turn out to be full, the rest waits, and
+    /// [`on_drain`](super::Handler::on_drain) tells when it is written.
     Sent,
-    /// It waits, in order, for a socket that is full. [`on_drain`](super::Handler::on_drain) tells when all is written.
+    /// It waits, in order, behind what waits already: the socket is full, or more than
+    /// [`outbox_pause_bytes`](Limits::outbox_pause_bytes) are to be written. A good time to stop, until
+    /// [`on_drain`](super::Handler::on_drain) tells that all is written.
     Queued,
     /// It is not sent: the connection is closing, or the peer does not read, or the call was wrong.
     Dropped(Dropped),
@@ -122,6 +126,14 @@ impl<S> Slot<S> {
         self.outbox.as_ref().map_or(0, |outbox| outbox.bytes())
     }
 
+    /// Whether too much waits for a peer that does not read, or for the end of a message in parts. What was not tried
+    /// yet does not count.
+    fn is_behind(&self, bytes_max: usize) -> bool {
+        let held = self.held.as_ref().map_or(0, |held| held.bytes());
+        let waiting = if self.blocked { self.waiting_bytes() } else { 0 };
+        held + waiting > bytes_max
+    }
+
     fn deadline(&self, limits: &Limits) -> Option<Instant> {
         match &self.state {
             State::Opening { until, .. } | State::Ending { until } => Some(*until),
@@ -131,10 +143,10 @@ impl<S> Slot<S> {
 }
 
 impl<S> World<S> {
-    pub(super) fn new(now: Instant, limits: Limits) -> Self {
+    pub(super) fn new(now: Instant) -> Self {
         Self {
             now,
-            limits: Arc::new(limits),
+            limits: Arc::default(),
             slots: Slab::new(),
             topics: Topics::default(),
             timers: Timers::new(now),
@@ -143,7 +155,7 @@ impl<S> World<S> {
             dirty: Vec::new(),
             ended: VecDeque::new(),
             drained: Vec::new(),
-            dials: Vec::new(),
+            dials: VecDeque::new(),
             openings: Openings::default(),
             shutdown: None,
         }
@@ -151,7 +163,14 @@ impl<S> World<S> {
 
     /// When a handshake that begins now has to be done.
     pub(super) fn handshake_deadline(&self) -> Instant {
-        self.now.checked_add(self.limits.handshake_within).unwrap_or(self.now)
+        self.after(self.limits.handshake_within)
+    }
+
+    /// A time that is so far ahead; one that is too far to be reached is a century.
+    fn after(&self, within: Duration) -> Instant {
+        const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
+        let at = self.now.checked_add(within.min(CENTURY));
+        at.unwrap_or(self.now)
     }
 
     pub(super) fn send(&mut self, id: ConnectionId, message: Message<'_>) -> SendStatus {
@@ -257,27 +276,32 @@ impl<S> World<S> {
 
     /// All is said: writes what is owed, and lets the handler be told, once.
     pub(super) fn end(&mut self, id: ConnectionId, closed: Closed) {
-        self.write(id, |sender, out| {
+        self.take_publications(id);
+        self.append(id, |sender, out| {
             sender.flush(out);
             Ok(())
         });
-        let until = self.now.checked_add(self.limits.close_within).unwrap_or(self.now);
-        self.ending(id, until, closed);
+        self.ending(id, self.after(self.limits.close_within), closed);
     }
 
     /// Ends a connection at once: what waits for the peer is thrown away.
     pub(super) fn cut(&mut self, id: ConnectionId, closed: Closed) {
-        if let Some(slot) = self.slots.get_mut(id) {
+        if let Some(slot) = self.slots.get_mut(id)
+            && !matches!(slot.state, State::Ending { .. })
+        {
             slot.outbox = None;
+            self.ending(id, self.now, closed);
         }
-        self.ending(id, self.now, closed);
     }
 
     fn ending(&mut self, id: ConnectionId, until: Instant, closed: Closed) {
         let Some(slot) = self.slots.get_mut(id) else { return };
+        if matches!(slot.state, State::Ending { .. }) {
+            return;
+        }
         let before = std::mem::replace(&mut slot.state, State::Ending { until });
         slot.held = None;
-        if !matches!(before, State::Ending { .. }) && slot.known {
+        if slot.known {
             self.ended.push_back((id, closed));
         }
         self.openings.leave(&before);
@@ -306,9 +330,20 @@ impl<S> World<S> {
         self.schedule(id);
     }
 
-    /// The deadline of a connection, where it has not passed yet.
-    pub(super) fn later_deadline(&self, id: ConnectionId) -> Option<Instant> {
-        self.slots.get(id)?.deadline(&self.limits).filter(|deadline| *deadline > self.now)
+    pub(super) fn deadline(&self, id: ConnectionId) -> Option<Instant> {
+        self.slots.get(id)?.deadline(&self.limits)
+    }
+
+    /// Whether nothing is left to do in this turn.
+    pub(super) fn is_settled(&self) -> bool {
+        self.dirty.is_empty() && self.topics.log_bytes() == 0
+    }
+
+    /// Whether the next message of a connection has to wait: for the peer to read what was sent to it, or for what was
+    /// published to be delivered.
+    pub(super) fn must_wait(&self, id: ConnectionId) -> bool {
+        let waiting = self.slots.get(id).map_or(0, Slot::waiting_bytes);
+        waiting > self.limits.outbox_pause_bytes || self.topics.log_bytes() > SEND_BYTES
     }
 
     /// Subscribes a connection that is open. False where it is not, or was subscribed already.
@@ -365,30 +400,35 @@ impl<S> World<S> {
     }
 
     fn take_new_publications(&mut self, id: ConnectionId) {
+        let bytes_max = self.limits.outbox_bytes_max;
+        let corked = self.corked == Some(id);
         let Some(slot) = self.slots.get_mut(id) else { return };
-        let (State::Open { sender, .. }, Some(subscriptions)) =
-            (&mut slot.state, &mut slot.subscriptions)
-        else {
+        let Slot { state, subscriptions, outbox, held, blocked, queued, .. } = slot;
+        let (State::Open { sender, .. }, Some(subscriptions)) = (state, subscriptions) else {
             return;
         };
-        let mut frames = self.topics.take(id, subscriptions).peekable();
-        if frames.peek().is_none() || sender.is_closed() {
-            return;
+        let mut over = false;
+        for frames in self.topics.take(id, subscriptions) {
+            if sender.is_closed() {
+                return;
+            }
+            let waiting = outbox.as_ref().filter(|_| *blocked).map_or(0, |outbox| outbox.bytes());
+            over = waiting + held.as_ref().map_or(0, |held| held.bytes()) > bytes_max;
+            if over {
+                break;
+            }
+            *queued |= *blocked;
+            if sender.is_in_parts() {
+                held.get_or_insert_default().append(|out| sender.send_encoded(frames, out));
+            } else if outbox.is_none() && corked {
+                sender.send_encoded(frames, &mut self.out);
+            } else {
+                outbox.get_or_insert_default().append(|out| sender.send_encoded(frames, out));
+            }
         }
-        if slot.outbox.as_ref().is_some_and(|outbox| outbox.bytes() > self.limits.outbox_bytes_max)
-        {
-            drop(frames);
-            return self.cut(id, Closed::NotReading);
-        }
-        slot.queued |= slot.blocked;
-        let in_parts = sender.is_in_parts();
-        let append = |out: &mut Vec<u8>| frames.for_each(|frames| sender.send_encoded(frames, out));
-        if in_parts {
-            slot.held.get_or_insert_default().append(append);
-        } else if slot.outbox.is_none() && self.corked == Some(id) {
-            append(&mut self.out);
-        } else {
-            slot.outbox.get_or_insert_default().append(append);
+        if over {
+            self.cut(id, Closed::NotReading);
+        } else if slot.outbox.is_some() {
             self.mark_dirty(id);
         }
     }
@@ -411,39 +451,56 @@ impl<S> World<S> {
         }
     }
 
-    /// Lets `write` append to the output of a connection that is open.
+    /// Lets `write` append to the output of a connection that is open, behind what was published for it, unless the peer
+    /// does not read.
     fn write(
         &mut self,
         id: ConnectionId,
         write: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), SendError>,
     ) -> SendStatus {
+        if self.is_over(id) {
+            return SendStatus::Dropped(Dropped::NotOpen);
+        }
         self.take_publications(id);
+        if self.slots.get(id).is_some_and(|slot| slot.is_behind(self.limits.outbox_bytes_max)) {
+            // Without a close frame, which would have to wait too.
+            self.cut(id, Closed::NotReading);
+            return SendStatus::Dropped(Dropped::NotReading);
+        }
+        self.append(id, write)
+    }
+
+    /// Lets `write` append to the output of a connection that is open.
+    fn append(
+        &mut self,
+        id: ConnectionId,
+        write: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), SendError>,
+    ) -> SendStatus {
         let Some(slot) = self.slots.get_mut(id) else {
             return SendStatus::Dropped(Dropped::NotOpen);
         };
         let State::Open { sender, .. } = &mut slot.state else {
             return SendStatus::Dropped(Dropped::NotOpen);
         };
-        let corked = self.corked == Some(id);
-        let written = match &mut slot.outbox {
-            None if corked => write(sender, &mut self.out),
-            Some(outbox) if outbox.bytes() > self.limits.outbox_bytes_max => {
-                self.cut(id, Closed::NotReading);
-                return SendStatus::Dropped(Dropped::NotReading);
+        let (written, waiting) = match &mut slot.outbox {
+            None if self.corked == Some(id) => (write(sender, &mut self.out), self.out.len()),
+            outbox => {
+                let outbox = outbox.get_or_insert_default();
+                (outbox.append(|out| write(sender, out)), outbox.bytes())
             }
-            outbox => outbox.get_or_insert_default().append(|out| write(sender, out)),
         };
+        let queued = slot.blocked || waiting > self.limits.outbox_pause_bytes;
+        if slot.outbox.is_some() {
+            self.mark_dirty(id);
+        }
         match written {
-            Ok(()) if slot.blocked => {
-                slot.queued = true;
+            Ok(()) if queued => {
+                if let Some(slot) = self.slots.get_mut(id) {
+                    slot.queued = true;
+                }
                 SendStatus::Queued
             }
-            Ok(()) => {
-                if slot.outbox.is_some() {
-                    self.mark_dirty(id);
-                }
-                SendStatus::Sent
-            }
+            Ok(()) => SendStatus::Sent,
             Err(SendError::Closed) => SendStatus::Dropped(Dropped::NotOpen),
             Err(error) => SendStatus::Dropped(Dropped::Misuse(error)),
         }

@@ -201,7 +201,7 @@ fn a_shutdown_that_a_handler_asks_for_does_not_wait_for_an_event() {
             .reactor
             .hub()
             .connect(ADDRESS, ClientRequest::new("ws://example".parse().unwrap()), 0)
-            .is_none()
+            .is_err()
     );
 }
 

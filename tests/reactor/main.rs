@@ -4,6 +4,7 @@
 mod ending;
 mod net;
 mod opening;
+mod pressure;
 mod sending;
 
 use std::net::SocketAddr;

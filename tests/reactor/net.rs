@@ -324,7 +324,7 @@ impl Net for SimNet {
         for pipe in sim.pipes.values_mut() {
             let Some(token) = pipe.token else { continue };
             let readable = std::mem::take(&mut pipe.readable_edge);
-            let writable = std::mem::take(&mut pipe.writable_edge);
+            let writable = std::mem::take(&mut pipe.writable_edge) || spurious == 1 && faults;
             if readable || writable || spurious == 0 {
                 let read_closed = readable && (pipe.peer_ended || pipe.reset);
                 ready.push(Ready {
