@@ -267,11 +267,60 @@ fn a_stream_that_ends_without_a_close_frame_is_an_error_that_says_so() {
 }
 
 #[test]
+fn what_came_is_delivered_although_the_peer_is_gone_and_no_pong_reaches_it() {
+    let (url, server) = bad_server(b"\x89\x01a\x81\x02hi\x89\x01b\x81\x02ho\x88\x02\x03\xe8");
+    let mut client = tautline::connect(&url).unwrap();
+    client.stream().shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(client.read().unwrap(), text("hi"));
+    assert_eq!(client.read().unwrap(), text("ho"));
+    assert_eq!(client.read().unwrap(), None);
+    assert_eq!(client.closed(), Some((Some(CloseCode::NORMAL), "")));
+    server.join().unwrap();
+}
+
+#[test]
+fn a_peer_that_reads_nothing_is_given_up_in_send_and_in_close() {
+    let (url, release) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+    let server = std::thread::spawn(move || {
+        let reactor = Reactor::new(Stalled(release.1)).unwrap().listen("127.0.0.1:0").unwrap();
+        let handle = reactor.handle();
+        url.0.send((format!("ws://{}/", reactor.local_addrs().unwrap()[0]), handle)).unwrap();
+        reactor.run().unwrap();
+    });
+    let (url, handle) = url.1.recv().unwrap();
+    let mut limits = Limits::default();
+    (limits.close_within, limits.pong_within) =
+        (Duration::from_millis(100), Duration::from_millis(100));
+    let mut client = Client::connect(&ClientRequest::new(url.parse().unwrap()), limits).unwrap();
+    client.send("stall").unwrap();
+    let sent = client.send(vec![0; 64 << 20].as_slice());
+    assert!(matches!(sent, Err(ClientError::TimedOut)), "{sent:?}");
+    let closed = client.close(CloseCode::NORMAL, "");
+    assert!(matches!(closed, Err(ClientError::TimedOut)), "{closed:?}");
+    release.0.send(()).unwrap();
+    drop(client);
+    handle.shutdown(Duration::ZERO).unwrap();
+    server.join().unwrap();
+}
+
+/// A handler that blocks, as no handler should, until it is released.
+struct Stalled(std::sync::mpsc::Receiver<()>);
+
+impl Handler for Stalled {
+    type Session = ();
+
+    fn on_message(&mut self, _: &mut Context<'_, ()>, _: Message<'_>) {
+        let _ = self.0.recv_timeout(Duration::from_secs(10));
+    }
+}
+
+#[test]
 fn a_server_that_does_not_answer_is_given_up() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
     let mut limits = Limits::default();
     limits.handshake_within = Duration::from_millis(50);
+    limits.head_bytes_max = usize::MAX;
     let error = Client::connect(&ClientRequest::new(url.parse().unwrap()), limits).unwrap_err();
     assert!(matches!(error, ClientError::TimedOut), "{error}");
     assert!(matches!(tautline::connect("wss://example.com/"), Err(ClientError::NoTls)));

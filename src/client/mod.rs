@@ -30,7 +30,7 @@ const READ_BYTES: usize = 64 * 1024;
 /// # Errors
 ///
 /// When the URL is none, nobody answers within [`handshake_within`](Limits::handshake_within), or the answer is not that
-/// of a WebSocket server.
+/// of a WebSocket server. To find the address of a host name may take longer: the operating system gives no limit.
 pub fn connect(url: &str) -> Result<Client, ClientError> {
     Client::connect(&ClientRequest::new(url.parse()?), Limits::default())
 }
@@ -40,12 +40,15 @@ pub struct Client {
     stream: TcpStream,
     connection: Connection,
     agreed: Agreed,
-    received: Box<[u8]>,
+    received: Vec<u8>,
     /// The bytes of `received` that were not consumed yet.
     unread: std::ops::Range<usize>,
     out: Vec<u8>,
     read_timeout: Option<Duration>,
+    pong_within: Duration,
     closed: Option<(Option<CloseCode>, String)>,
+    /// Why nothing can be written any more. What was received is still delivered.
+    broken: Option<io::Error>,
 }
 
 impl Client {
@@ -63,13 +66,16 @@ impl Client {
         let mut stream = open_stream(request, left)?;
         let mut out = Vec::new();
         let mut handshake = request.write(rand::random(), &mut out);
+        stream.set_write_timeout(Some(left()?))?;
         stream.write_all(&out)?;
         out.clear();
 
-        let mut received =
-            vec![0; READ_BYTES.max(limits.head_bytes_max.saturating_mul(2))].into_boxed_slice();
+        let mut received = vec![0; READ_BYTES];
         let mut end = 0;
         loop {
+            if end == received.len() {
+                received.resize(end.saturating_mul(2), 0);
+            }
             stream.set_read_timeout(Some(left()?))?;
             end += match stream.read(received.get_mut(end..).unwrap_or_default()) {
                 Ok(0) => return Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
@@ -80,6 +86,7 @@ impl Client {
             let buffered = received.get(..end).unwrap_or_default();
             if let Some((consumed, agreed)) = handshake.receive(buffered, &limits)? {
                 stream.set_read_timeout(None)?;
+                let pong_within = limits.pong_within;
                 let connection = Connection::client(&Arc::new(limits), Instant::now(), RandomKeys);
                 let unread = consumed..end;
                 return Ok(Self {
@@ -90,7 +97,9 @@ impl Client {
                     unread,
                     out,
                     read_timeout: None,
+                    pong_within,
                     closed: None,
+                    broken: None,
                 });
             }
         }
@@ -123,7 +132,7 @@ impl Client {
         let give_up = self.read_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let event = self.next_event();
-            self.write_out()?;
+            self.answer(give_up)?;
             match event {
                 Ok(Some(Occurred::Message(message))) => return Ok(Some(message)),
                 Ok(Some(Occurred::Closed)) => {
@@ -146,7 +155,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// After [`close`](Self::close), or when the stream fails.
+    /// After [`close`](Self::close), when the stream fails, or with [`ClientError::TimedOut`] when the peer takes nothing
+    /// for [`pong_within`](Limits::pong_within); what it did not take is then written by the next call.
     pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), ClientError> {
         self.connection.send(message, &mut self.out)?;
         self.write_out()
@@ -228,14 +238,17 @@ impl Client {
                 Expired::PeerSilent | Expired::CloseUnanswered => {
                     return Err(ClientError::TimedOut);
                 }
-                Expired::Nothing | Expired::Asked | Expired::Idle => self.write_out()?,
+                Expired::Nothing | Expired::Asked | Expired::Idle => self.answer(give_up)?,
             }
             let until = [give_up, self.connection.deadline()].into_iter().flatten().min();
             let wait =
                 until.map(|it| it.saturating_duration_since(now).max(Duration::from_millis(1)));
             self.stream.set_read_timeout(wait)?;
             match self.stream.read(&mut self.received) {
-                Ok(0) => return Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
+                Ok(0) => {
+                    let ended = || ErrorKind::UnexpectedEof.into();
+                    return Err(self.broken.take().unwrap_or_else(ended).into());
+                }
                 Ok(count) => {
                     self.unread = 0..count;
                     return Ok(());
@@ -246,10 +259,52 @@ impl Client {
         }
     }
 
+    /// Writes the answers that are owed, as far as that is possible: the peer may have gone after it sent what is still to
+    /// be delivered.
+    fn answer(&mut self, give_up: Option<Instant>) -> Result<(), ClientError> {
+        match self.write_until(give_up) {
+            Err(ClientError::Io(error)) => {
+                self.out.clear();
+                self.broken.get_or_insert(error);
+                Ok(())
+            }
+            written => written,
+        }
+    }
+
     fn write_out(&mut self) -> Result<(), ClientError> {
-        let written = self.stream.write_all(&self.out);
-        self.out.clear();
-        Ok(written?)
+        self.write_until(None)
+    }
+
+    /// Writes what there is to write. A peer that takes nothing is waited for as long as one that says nothing, or until
+    /// `give_up`; after a close frame, until its deadline.
+    fn write_until(&mut self, give_up: Option<Instant>) -> Result<(), ClientError> {
+        let mut written = 0;
+        let result = loop {
+            let Some(rest) = self.out.get(written..).filter(|rest| !rest.is_empty()) else {
+                break Ok(());
+            };
+            let now = Instant::now();
+            let stalled = now.checked_add(self.pong_within);
+            let closing =
+                self.connection.is_closing().then(|| self.connection.deadline()).flatten();
+            let until = [give_up, stalled, closing].into_iter().flatten().min();
+            let wait = until.map(|it| it.saturating_duration_since(now));
+            if wait.is_some_and(|wait| wait.is_zero()) {
+                break Err(ClientError::TimedOut);
+            }
+            if let Err(error) = self.stream.set_write_timeout(wait) {
+                break Err(error.into());
+            }
+            match self.stream.write(rest) {
+                Ok(count) => written += count,
+                Err(error) if is_timeout(&error) => break Err(ClientError::TimedOut),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => break Err(error.into()),
+            }
+        };
+        self.out.drain(..written);
+        result
     }
 
     /// After the last frame the server ends the stream (RFC 6455 section 7.1.1); it gets the time for it, so that our last

@@ -200,6 +200,11 @@ impl Connection {
         received && self.sender.is_closed()
     }
 
+    /// Whether a close frame was sent, or is owed, so that [`deadline`](Self::deadline) is the end.
+    pub fn is_closing(&self) -> bool {
+        self.sender.is_closed()
+    }
+
     /// Which end this is.
     pub fn role(&self) -> Role {
         self.receiver.role()
