@@ -2,43 +2,72 @@
 //!
 //! `cargo run --example client -- ws://127.0.0.1:9001/`
 
+use std::collections::VecDeque;
 use std::io::{BufRead, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
+use std::sync::mpsc;
 use std::time::Duration;
 
 use tautline::handshake::{ClientRequest, UrlError};
-use tautline::reactor::{Closed, ConnectionId, Context, Handler};
+use tautline::reactor::{Closed, ConnectionId, Context, Handle, Handler, Hub, SendStatus};
 use tautline::{CloseCode, Message, Reactor};
 
 const USAGE: &str = "\
-Usage: client URL [--origin ORIGIN] [--protocol NAME]
+Usage: client URL [--origin ORIGIN] [--protocol NAME]...
 
 Sends each line of the standard input as a text message, and prints each message
 that comes on a line of the standard output. Ends when the input ends, or when
-the server closes. Binary messages are printed as their length.";
+the server closes. Binary messages are printed as their length.
 
-/// The connection, while it is open.
-#[derive(Default)]
+  --origin ORIGIN   what a browser would say of its page: https://example.com
+  --protocol NAME   a subprotocol to ask for; the best liked one comes first";
+
+/// What the input has next: a line, its end, or what is wrong with it.
+type Input = Result<Option<String>, String>;
+
+/// One connection, and the lines that wait for it.
 struct Terminal {
+    request: ClientRequest,
+    /// The host's addresses that were not tried yet.
+    addresses: VecDeque<SocketAddr>,
     open: Option<ConnectionId>,
-    early: Vec<String>,
-    input_ended: bool,
+    /// Asks for the next line; kept while there is no room for one.
+    next: Option<mpsc::Sender<()>>,
     failed: bool,
 }
 
 impl Terminal {
-    fn line(&mut self, hub: &mut tautline::reactor::Hub<'_, ()>, line: Option<String>) {
-        let connection = self.open.and_then(|id| hub.connection(id));
-        match (connection, line) {
-            (Some(mut cx), Some(line)) => {
-                cx.send(line.as_str());
-            }
-            (Some(mut cx), None) => {
+    /// Connects to the next address, or gives up.
+    fn dial(&mut self, hub: &mut Hub<'_, ()>) {
+        let made = self
+            .addresses
+            .pop_front()
+            .map(|address| hub.connect(address, self.request.clone(), ()));
+        if let Some(Err(error)) = &made {
+            eprintln!("client: {error}");
+        }
+        if !matches!(made, Some(Ok(_))) {
+            self.failed = true;
+            hub.shutdown(Duration::ZERO);
+        }
+    }
+
+    /// Takes what the input has next. The line after it is asked for when there is room.
+    fn input(&mut self, hub: &mut Hub<'_, ()>, input: Input, next: mpsc::Sender<()>) {
+        let Some(mut cx) = self.open.and_then(|id| hub.connection(id)) else { return };
+        match input {
+            Ok(Some(line)) => match cx.send(line.as_str()) {
+                SendStatus::Sent => drop(next.send(())),
+                SendStatus::Queued => self.next = Some(next),
+                SendStatus::Dropped(_) => {}
+            },
+            Ok(None) => drop(cx.close(CloseCode::NORMAL, "")),
+            Err(wrong) => {
+                eprintln!("client: {wrong}");
+                self.failed = true;
                 cx.close(CloseCode::NORMAL, "");
             }
-            (None, Some(line)) => self.early.push(line),
-            (None, None) => self.input_ended = true,
         }
     }
 }
@@ -48,11 +77,8 @@ impl Handler for Terminal {
 
     fn on_open(&mut self, cx: &mut Context<'_, ()>) {
         self.open = Some(cx.id());
-        for line in self.early.drain(..) {
-            cx.send(line.as_str());
-        }
-        if self.input_ended {
-            cx.close(CloseCode::NORMAL, "");
+        if let Some(next) = self.next.take() {
+            let _ = next.send(());
         }
     }
 
@@ -68,12 +94,48 @@ impl Handler for Terminal {
         }
     }
 
+    fn on_drain(&mut self, _: &mut Context<'_, ()>) {
+        if let Some(next) = self.next.take() {
+            let _ = next.send(());
+        }
+    }
+
     fn on_close(&mut self, cx: &mut Context<'_, ()>, closed: &Closed) {
         if closed.code() != CloseCode::NORMAL.get() {
             eprintln!("client: {closed}");
+            // A server that answered is the right one, whatever it said.
+            if self.open.is_none()
+                && matches!(closed, Closed::Lost(_))
+                && !self.addresses.is_empty()
+            {
+                return self.dial(&mut cx.hub());
+            }
             self.failed = true;
         }
         cx.hub().shutdown(Duration::ZERO);
+    }
+}
+
+/// Hands the lines of the standard input over, one after the other, each when it is asked for.
+fn read_input(handle: &Handle<Terminal>, next: &mpsc::Sender<()>, asked: &mpsc::Receiver<()>) {
+    let mut lines = std::io::stdin().lock().split(b'\n').enumerate();
+    while asked.recv().is_ok() {
+        let input = match lines.next() {
+            None => Ok(None),
+            Some((_, Err(error))) => Err(format!("the input cannot be read: {error}")),
+            Some((number, Ok(line))) => {
+                let line = line.strip_suffix(b"\r").map(<[u8]>::to_vec).unwrap_or(line);
+                String::from_utf8(line)
+                    .map(Some)
+                    .map_err(|_| format!("line {} is not UTF-8", number + 1))
+            }
+        };
+        let ended = !matches!(input, Ok(Some(_)));
+        let next = next.clone();
+        let posted = handle.post(move |terminal, hub| terminal.input(hub, input, next));
+        if ended || posted.is_err() {
+            return;
+        }
     }
 }
 
@@ -107,27 +169,29 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<ClientRequest, S
     Ok(request)
 }
 
+/// True where the connection was made and closed in order.
 fn run(request: ClientRequest) -> std::io::Result<bool> {
     let url = request.url();
-    let addresses: Vec<SocketAddr> = (url.host(), url.port()).to_socket_addrs()?.collect();
-    let address = *addresses.first().ok_or(std::io::ErrorKind::NotFound)?;
-    let mut reactor = Reactor::new(Terminal::default())?;
-    reactor.hub().connect(address, request, ());
-
+    let addresses = (url.host(), url.port()).to_socket_addrs().map_err(|error| {
+        std::io::Error::new(
+            error.kind(),
+            format!("the host {} cannot be found: {error}", url.host()),
+        )
+    })?;
+    let (next, asked) = mpsc::channel();
+    let terminal = Terminal {
+        request,
+        addresses: addresses.collect(),
+        open: None,
+        next: Some(next.clone()),
+        failed: false,
+    };
+    let mut reactor = Reactor::new(terminal)?;
     let handle = reactor.handle();
-    std::thread::spawn(move || {
-        let lines = std::io::stdin().lock().lines().map_while(Result::ok).map(Some);
-        for line in lines.chain([None]) {
-            // A terminal is slower than the loop; a file may not be.
-            while handle.post({
-                let line = line.clone();
-                move |terminal: &mut Terminal, hub: &mut _| terminal.line(hub, line)
-            }) == Err(tautline::reactor::PostError::Full)
-            {
-                std::thread::sleep(Duration::from_millis(1));
-            }
-        }
-    });
+    let dial = |terminal: &mut Terminal, hub: &mut Hub<'_, ()>| terminal.dial(hub);
+    handle.post(dial).map_err(std::io::Error::other)?;
+    // Not joined: it may wait for a line that never comes.
+    std::thread::spawn(move || read_input(&handle, &next, &asked));
     while !reactor.is_finished() {
         reactor.turn(None)?;
     }

@@ -2,6 +2,7 @@
 //!
 //! `cargo run --release --example echo_server -- --listen 127.0.0.1:9001`
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use tautline::reactor::{Context, Handler};
@@ -69,28 +70,37 @@ fn main() -> ExitCode {
         println!("{USAGE}");
         return ExitCode::SUCCESS;
     }
-    match parse(arguments.into_iter()) {
+    let options = match parse(arguments.into_iter()) {
+        Ok(options) => options,
         Err(wrong) => {
             eprintln!("echo_server: {wrong}\n\n{USAGE}");
-            ExitCode::from(2)
+            return ExitCode::from(2);
         }
-        Ok(options) => match serve(options) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("echo_server: {error}");
-                ExitCode::from(2)
-            }
-        },
+    };
+    let echo = Echo { broadcast: options.broadcast };
+    let listening = Reactor::new(echo).and_then(|reactor| {
+        reactor.limits(options.limits).origins(Origins::Any).listen(&options.listen)
+    });
+    let ran = match listening {
+        Ok(reactor) => serve(reactor),
+        Err(error) => {
+            eprintln!("echo_server: --listen {}: {error}", options.listen);
+            return ExitCode::from(2);
+        }
+    };
+    match ran {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("echo_server: {error}");
+            ExitCode::FAILURE
+        }
     }
 }
 
-fn serve(options: Options) -> std::io::Result<()> {
-    let reactor = Reactor::new(Echo { broadcast: options.broadcast })?
-        .limits(options.limits)
-        .origins(Origins::Any)
-        .listen(&options.listen)?;
+fn serve(reactor: Reactor<Echo>) -> std::io::Result<()> {
     for address in reactor.local_addrs()? {
-        println!("listening on ws://{address}");
+        // Whoever started it may not care.
+        let _ = writeln!(std::io::stdout(), "listening on ws://{address}");
     }
     reactor.run()
 }
