@@ -21,6 +21,10 @@ pub(super) struct Socket<St> {
     pub(super) stream: St,
     pub(super) inbound: Inbound,
     /// Frames that were read and wait until what was answered before is read by the peer.
+    #[expect(
+        clippy::box_collection,
+        reason = "a connection at rest pays 8 bytes for it instead of 24"
+    )]
     unread: Option<Box<Vec<u8>>>,
     /// There may be something to read.
     pub(super) readable: bool,

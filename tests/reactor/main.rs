@@ -2,6 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a test may panic
 
 mod ending;
+#[path = "../support/frames.rs"]
+#[allow(dead_code, unreachable_pub)] // shared with other tests
+mod frames;
 mod net;
 mod opening;
 mod pressure;
@@ -14,7 +17,7 @@ use net::{Peer, SimNet};
 use tautline::frame::mask;
 use tautline::handshake::{Accept, HttpRequest, Refusal, Request, Response, Status};
 use tautline::reactor::{Closed, ConnectionId, Context, Handler, Reactor, SendStatus};
-use tautline::{CloseCode, Limits, Message, Part};
+use tautline::{CloseCode, Limits, Message, Part, Role};
 
 const ADDRESS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 80);
@@ -178,26 +181,9 @@ const REQUEST: &[u8] =
     b"GET /chat HTTP/1.1\r\nHost: example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
-/// A masked frame.
+/// A frame as a client sends it.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = vec![first];
-    match payload.len() {
-        short @ 0..=125 => bytes.push(0x80 | short as u8),
-        length @ 126..=0xFFFF => {
-            bytes.push(0x80 | 126);
-            bytes.extend((length as u16).to_be_bytes());
-        }
-        length => {
-            bytes.push(0x80 | 127);
-            bytes.extend((length as u64).to_be_bytes());
-        }
-    }
-    let key = [0x11, 0x22, 0x33, 0x44];
-    bytes.extend(key);
-    let start = bytes.len();
-    bytes.extend(payload);
-    mask(&mut bytes[start..], key, 0);
-    bytes
+    frames::frame(Role::Client, first, payload)
 }
 
 fn text(text: &str) -> Vec<u8> {
@@ -206,21 +192,9 @@ fn text(text: &str) -> Vec<u8> {
 
 /// A frame as a server sends it.
 fn plain(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    bytes.push(first);
-    match payload.len() {
-        short @ 0..=125 => bytes.push(short as u8),
-        length => {
-            bytes.push(126);
-            bytes.extend(u16::try_from(length).unwrap().to_be_bytes());
-        }
-    }
-    bytes.extend(payload);
-    bytes
+    frames::frame(Role::Server, first, payload)
 }
 
 fn close_frame(code: u16, reason: &str) -> Vec<u8> {
-    let mut body = code.to_be_bytes().to_vec();
-    body.extend(reason.as_bytes());
-    body
+    frames::close_body(code, reason)
 }
