@@ -52,11 +52,11 @@ pub struct Limits {
     /// From our close frame to the end of the connection. Default 5 s; then the connection is cut.
     pub close_within: Duration,
 
-    /// Bytes that may wait for a socket that is full, before the last message that is added. Default 1 MiB; a peer
-    /// that is further behind is cut, others are not held up.
+    /// Bytes that may wait for a socket that is full, or for the end of a message in parts, before the last message that
+    /// is added. Default 1 MiB; a peer that is further behind is cut, others are not held up.
     pub outbox_bytes_max: usize,
-    /// Bytes waiting for a socket above which nothing more is read from it, so that a peer that does not read is not
-    /// answered without end. Default 64 KiB.
+    /// Bytes waiting for a socket above which nothing more is read from it, and none of its messages handled, so that a
+    /// peer that does not read is not answered without end. Default 64 KiB.
     pub outbox_pause_bytes: usize,
     /// Open connections of one reactor, those in their handshake included. Default 1,000,000; beyond it 503.
     pub connections_max: usize,
