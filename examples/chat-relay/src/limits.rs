@@ -30,21 +30,22 @@ pub struct RelayLimits {
     /// Messages in one answer to `get`. Default 100; the client asks again for the rest.
     pub answer_messages_max: usize,
     /// Bytes of messages in one answer to `get`, and in one piece of a catch-up. Default 64 KiB, but always one
-    /// message.
+    /// message, and in a catch-up one list of members beyond it.
     pub answer_bytes_max: usize,
 
     /// People that the relay knows, those who are away included. Default 10,000; then who is away the longest is
     /// forgotten, and if all are here, `relay_full`.
     pub people_max: usize,
-    /// Rooms. Default 512; then the room without members that is quiet the longest is forgotten, and if all have
-    /// members, `relay_full`.
+    /// Rooms. Default 512; then the room that is quiet the longest of those without members is forgotten, or else of
+    /// those whose members are all away, and if in all of them somebody is here, `relay_full`.
     pub rooms_max: usize,
     /// Rooms of one person. Default 32; beyond it `rooms_full`.
     pub rooms_per_person_max: usize,
     /// Members of one room, those who are away included. Default 1,000; then who is away the longest leaves, and if
     /// all are here, `room_full`.
     pub members_max: usize,
-    /// How long a person without a connection keeps the name and the rooms. Default 1 h; after it the name is free.
+    /// How long a person without a connection keeps the name and the rooms, if there are rooms. Default 1 h; after it
+    /// the name is free.
     pub away_kept: Duration,
     /// From the opening of a connection to its `hello`. Default 20 s; then close code 4001.
     pub hello_within: Duration,
@@ -54,7 +55,8 @@ pub struct RelayLimits {
     pub burst: u32,
     /// What comes back each second. Default 20.
     pub refill_per_s: u32,
-    /// Lines refused with `rate` before the connection is closed with 4500. One is forgiven each second. Default 200.
+    /// Lines refused with `rate`, and sent before the time that the refusal before them named, until the connection is
+    /// closed with 4500. One is forgiven each second. Default 200.
     pub refusals_max: u32,
 }
 

@@ -13,19 +13,21 @@ use tautline::Reactor;
 
 /// Over which time connections are closed when the relay stops, so that they do not all come back at once.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(1);
-/// The exit status of a command line that cannot be followed, and of one that was interrupted twice.
+/// The exit status of a command line that cannot be followed or names what cannot be listened on, and of one that was interrupted twice.
 const USAGE: u8 = 2;
 const INTERRUPTED: i32 = 130;
 
 fn main() -> ExitCode {
-    let options = match options::parse(std::env::args().skip(1)) {
+    // What is not UTF-8 fits nowhere, and is then named with marks in its place.
+    let arguments = std::env::args_os().skip(1).map(|it| it.to_string_lossy().into_owned());
+    let options = match options::parse(arguments) {
         Ok(Request::Run(options)) => options,
         Ok(Request::Help) => return print(options::HELP),
         Err(error) => return fail(USAGE, &error.to_string()),
     };
     let reactor = match start(&options) {
         Ok(reactor) => reactor,
-        Err(error) => return fail(1, &error),
+        Err(error) => return fail(USAGE, &error),
     };
     if let Err(error) = stop_on_signal(&reactor) {
         return fail(1, &format!("cannot listen for signals: {error}"));

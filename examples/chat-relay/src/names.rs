@@ -1,7 +1,8 @@
 //! Names of people and of rooms: which ones are allowed, and when two are the same.
 //!
 //! A name is shown to others, so it must not pretend: no control characters, nothing invisible, nothing that turns
-//! the direction of the text around it. Lookalikes from different scripts are not told apart here.
+//! the direction of the text around it. Lookalikes, from different scripts or composed differently, are not told apart
+//! here.
 
 use std::fmt;
 use std::sync::Arc;
@@ -23,7 +24,11 @@ impl PersonName {
     /// Says which rule the name breaks.
     pub fn new(name: &str, chars_max: usize) -> Result<Self, NameProblem> {
         check(name, chars_max)?;
-        Ok(Self { shown: name.into(), key: name.to_lowercase().into() })
+        let key = name.to_lowercase();
+        if key == "you" {
+            return Err(NameProblem::Reserved);
+        }
+        Ok(Self { shown: name.into(), key: key.into() })
     }
 }
 
@@ -54,6 +59,8 @@ pub enum NameProblem {
     NotShowable,
     /// A room's name with a capital letter.
     NotLowerCase,
+    /// What pages call the person before them.
+    Reserved,
 }
 
 impl fmt::Display for NameProblem {
@@ -64,6 +71,7 @@ impl fmt::Display for NameProblem {
             Self::Spaces => "a name has no space at its ends, and never two in a row",
             Self::NotShowable => "a name has no control characters and nothing invisible",
             Self::NotLowerCase => "a room's name is in lower case",
+            Self::Reserved => "this name is taken by everybody; choose another",
         })
     }
 }
@@ -84,17 +92,22 @@ fn check(name: &str, chars_max: usize) -> Result<(), NameProblem> {
     Ok(())
 }
 
-/// Control characters, spaces other than U+0020, and what the Unicode standard calls default ignorable: joiners,
+/// Control characters, spaces other than U+0020, noncharacters, private use, and what the Unicode standard calls default ignorable: joiners,
 /// marks and overrides of direction, fillers, variation selectors, tags.
 fn not_showable(c: char) -> bool {
     c.is_control()
         || (c.is_whitespace() && c != ' ')
+        || matches!(u32::from(c) & 0xFFFF, 0xFFFE | 0xFFFF)
         || matches!(c,
             '\u{00AD}' | '\u{034F}' | '\u{061C}' | '\u{115F}' | '\u{1160}' | '\u{17B4}' | '\u{17B5}'
             | '\u{180B}'..='\u{180F}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}'
             | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}' | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}'
             | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1BCA0}'..='\u{1BCA3}'
-            | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}')
+            | '\u{1D173}'..='\u{1D17A}' | '\u{E0000}'..='\u{E0FFF}'
+            // Format characters of single scripts, the object replacement character, noncharacters, private use.
+            | '\u{0600}'..='\u{0605}' | '\u{06DD}' | '\u{070F}' | '\u{0890}'..='\u{0891}' | '\u{08E2}' | '\u{FFFC}'
+            | '\u{16FE4}' | '\u{110BD}' | '\u{110CD}' | '\u{13430}'..='\u{1345F}' | '\u{FDD0}'..='\u{FDEF}'
+            | '\u{E000}'..='\u{F8FF}' | '\u{F0000}'..='\u{10FFFF}')
 }
 
 #[cfg(test)]
@@ -143,12 +156,17 @@ mod tests {
             ("a\u{feff}", NameProblem::NotShowable),
             ("a\u{3164}", NameProblem::NotShowable),
             ("a\u{e0041}", NameProblem::NotShowable),
+            ("a\u{ffff}", NameProblem::NotShowable),
+            ("a\u{1fffe}", NameProblem::NotShowable),
+            ("a\u{e000}", NameProblem::NotShowable),
+            ("a\u{6dd}", NameProblem::NotShowable),
         ];
         for (name, problem) in table {
             assert_eq!(PersonName::new(name, 32), Err(problem), "{name:?}");
             assert_eq!(room_name(name, 32), Err(problem), "{name:?}");
         }
         assert_eq!(PersonName::new(&"é".repeat(33), 32), Err(NameProblem::TooLong));
+        assert_eq!(PersonName::new("You", 32), Err(NameProblem::Reserved));
     }
 
     #[test]

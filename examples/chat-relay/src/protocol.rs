@@ -1,6 +1,7 @@
 //! The lines of `relay.v1`: what a client may say, what the relay answers, and the codes of both.
 //!
-//! One JSON object a line, several lines a frame, text frames only. A command is an object with one key that names it,
+//! The socket is `/ws`, the subprotocol `relay.v1`; an opening request without it is answered with 400, one from a page
+//! of another site with 403. One JSON object a line, several lines a frame, text frames only. A command is an object with one key that names it,
 //! and an `id` if an answer is wanted; the answer carries the same `id`.
 //!
 //! ```text
@@ -26,7 +27,8 @@
 //! What this relay, which has no accounts and no store, adds to the protocol or leaves open in it:
 //!
 //! - **Names and tokens.** The first `hello` with a free `name` gets a secret `token` in its `ok`. From then on the
-//!   name belongs to who shows that token, until its owner has been away for an hour. A `hello` with the name and its
+//!   name belongs to who shows that token, until its owner has been away for an hour, or is away without having been
+//!   in a room, or is the one away the longest when the relay is full. A `hello` with the name and its
 //!   token always succeeds: if the name still has a connection, because the relay has not noticed yet that it is dead
 //!   or because it is another tab, that one is closed with [`REPLACED`]. Without the token the answer is
 //!   `name_taken`. A token that the relay does not know is no fault where the name is free: the relay was restarted.
@@ -41,6 +43,11 @@
 //! - **`ping`** is answered with an empty `ok`. Scripts in a browser cannot see the WebSocket's own pings; one command
 //!   in every `ping_s` seconds lets them find a dead connection.
 //! - `mark`, media and calls are not spoken here; they are unknown commands.
+//!
+//! A person's name has a letter or a digit, no control characters, nothing invisible, and at most 32 characters; case
+//! does not tell two names apart. A room's name is the same in lower case, with at most 48. All numbers, such as bytes of
+//! a line and of a body, lines of a frame, rooms of a person, and what may be said in what time, are in
+//! [`limits`](crate::limits), each with the code that answers who goes beyond it.
 //!
 //! Fields that a command does not have are refused, so that a misspelt one is not lost in silence. Inside `body`
 //! everything is allowed: the relay never looks into it.

@@ -92,18 +92,19 @@ impl Handler for Server {
     fn on_upgrade(
         &mut self,
         request: &Request<'_>,
-        _: std::net::SocketAddr,
+        peer: std::net::SocketAddr,
         (): &mut (),
     ) -> Result<Accept, Response> {
         if request.path() != "/ws" {
             return Err(Response::new(Status::NOT_FOUND).body(&b"the socket is /ws"[..]));
         }
-        if let Some(further) = &self.further_origins {
-            let (origin, host) = (request.origin(), request.host());
-            let allowed = |policy: &Origins| policy.allows(origin.as_ref(), &host, false);
-            if !allowed(further) && !allowed(&Origins::SameHost) {
-                return Err(Refusal::OriginNotAllowed.response());
-            }
+        let (origin, host) = (request.origin(), request.host());
+        let allowed = |policy: &Origins| policy.allows(origin.as_ref(), &host, false);
+        let listed = self.further_origins.as_ref().is_some_and(allowed);
+        let own =
+            allowed(&Origins::SameHost) && !(peer.ip().is_loopback() && is_elsewhere(host.host()));
+        if origin.is_some() && !listed && !own {
+            return Err(Refusal::OriginNotAllowed.response());
         }
         if !request.protocols().any(|asked| asked == SUBPROTOCOL) {
             let text = "this socket speaks the subprotocol relay.v1; ask for it";
@@ -203,6 +204,13 @@ fn carry_out(hub: &mut Hub<'_, ()>, out: &[Out<ConnectionId>]) -> SendStatus {
         }
     }
     status
+}
+
+/// Whether a host's name is none of this machine's own. A browser that comes over loopback and calls the relay by such
+/// a name was led here by somebody else's name server (DNS rebinding), or by a proxy whose origin has to be listed.
+fn is_elsewhere(host: &str) -> bool {
+    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<std::net::IpAddr>();
+    !address.is_ok_and(|it| it.is_loopback()) && !host.eq_ignore_ascii_case("localhost")
 }
 
 /// The answer to a request for a file of the page.

@@ -43,7 +43,7 @@ fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let output = run(&["--listen", &address]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     let error = text(&output.stderr);
     assert!(
         error.contains(&format!("{address} is in use")) && error.contains("--listen"),
@@ -54,7 +54,7 @@ fn a_port_in_use_is_named() {
 #[test]
 fn an_address_that_is_nobodys_is_named() {
     let output = run(&["--listen", "192.0.2.1:8080"]);
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("192.0.2.1:8080"), "{}", text(&output.stderr));
 }
 

@@ -570,5 +570,5 @@ fn everything_is_bounded() {
     assert_eq!(e["ok"]["user"], "e");
     let (_, f) = world.hello(&json!({"name": "f"}));
     assert_eq!(f["err"]["code"], "relay_full");
-    assert_eq!(f["err"]["retry_ms"], 30_000);
+    assert_eq!(f["err"]["retry_ms"], 10_000);
 }

@@ -109,6 +109,8 @@ struct Session {
     closing: bool,
     bucket: Bucket,
     refusals: Bucket,
+    /// Until when the last refusal asked it to wait. A line after that is obedience, whatever comes of it.
+    asked_to_wait: Duration,
     /// The rooms whose log it is still being sent.
     behind: VecDeque<Behind>,
 }
@@ -138,8 +140,14 @@ impl<K: Copy + Eq + Hash> Relay<K> {
     pub fn open(&mut self, now: Moment, who: K) {
         let bucket = Bucket::full(self.rate(), now.clock);
         let refusals = Bucket::full(self.refusal_rate(), now.clock);
-        let session =
-            Session { person: None, closing: false, bucket, refusals, behind: VecDeque::new() };
+        let session = Session {
+            person: None,
+            closing: false,
+            bucket,
+            refusals,
+            asked_to_wait: Duration::ZERO,
+            behind: VecDeque::new(),
+        };
         self.sessions.insert(who, session);
         self.greeting.push_back((now.clock, who));
     }
@@ -147,6 +155,15 @@ impl<K: Copy + Eq + Hash> Relay<K> {
     /// A text frame arrived.
     pub fn receive(&mut self, now: Moment, who: K, text: &str, out: &mut Vec<Out<K>>) {
         let lines = text.split('\n').map(str::trim_ascii).filter(|line| !line.is_empty());
+        // Blank lines are not answered, but not for nothing either.
+        let said: usize = lines.clone().map(str::len).sum();
+        let blank = text.len().saturating_sub(said);
+        if blank >= 1024
+            && self.is_open(who)
+            && let Err(problem) = self.afford(now, who, blank)
+        {
+            return self.refuse_or_close(now, who, problem, out);
+        }
         for (n, line) in lines.enumerate() {
             if !self.is_open(who) {
                 return;
@@ -283,7 +300,8 @@ impl<K: Copy + Eq + Hash> Relay<K> {
                 add_line(&mut piece, &Event::Msg(message));
                 behind.next += 1;
             }
-            if behind.next <= room.head() {
+            // Members are listed in full, so that one piece is at most one list longer than the limit.
+            if behind.next <= room.head() || piece.len() >= self.limits.answer_bytes_max {
                 break;
             }
             let members = people::members(&self.people, room);
@@ -336,10 +354,13 @@ impl<K: Copy + Eq + Hash> Relay<K> {
     fn refuse_or_close(&mut self, now: Moment, who: K, problem: Problem, out: &mut Vec<Out<K>>) {
         let rate = self.refusal_rate();
         refuse(out, who, &problem);
-        if problem.code == ErrorCode::Rate
-            && let Some(session) = self.sessions.get_mut(&who)
-            && session.refusals.take(1, rate, now.clock).is_err()
-        {
+        let Some(session) = self.sessions.get_mut(&who).filter(|_| problem.code == ErrorCode::Rate)
+        else {
+            return;
+        };
+        let obedient = now.clock >= session.asked_to_wait;
+        session.asked_to_wait = now.clock + Duration::from_millis(problem.retry_ms.unwrap_or(0));
+        if !obedient && session.refusals.take(1, rate, now.clock).is_err() {
             self.end_session(who, protocol::FLOOD, "too much, and it went on", out);
         }
     }

@@ -115,8 +115,13 @@ impl<K: Copy + Eq + Hash> Relay<K> {
             Whereabouts::Online(older) => {
                 let topics = person.rooms.iter().cloned();
                 out.extend(topics.map(|topic| Out::Unsubscribe { who: older, topic }));
-                if let Some(session) = self.sessions.get_mut(&older) {
+                // What was spent stays spent: a new connection is no way around the rate.
+                let spent = self.sessions.get_mut(&older).map(|session| {
                     session.person = None;
+                    session.bucket.clone()
+                });
+                if let (Some(spent), Some(session)) = (spent, self.sessions.get_mut(&who)) {
+                    session.bucket = spent;
                 }
                 self.end_session(older, protocol::REPLACED, "replaced by a newer connection", out);
             }
@@ -203,6 +208,11 @@ impl<K: Copy + Eq + Hash> Relay<K> {
         }
     }
 
+    /// Whether a person has a connection.
+    pub(super) fn is_here(&self, key: &Arc<str>) -> bool {
+        self.people.get(key).is_some_and(|it| matches!(it.whereabouts, Whereabouts::Online(_)))
+    }
+
     /// Who of these people is away the longest.
     pub(super) fn longest_away(&self, people: &BTreeSet<Arc<str>>) -> Option<Arc<str>> {
         let away_since = |key: &&Arc<str>| match self.people.get(*key)?.whereabouts {
@@ -224,7 +234,8 @@ impl<K: Copy + Eq + Hash> Relay<K> {
 }
 
 /// A place becomes free when somebody has been away for long enough; nobody knows when.
-pub(super) const RETRY_FULL_MS: u64 = 30_000;
+/// Sooner than a connection without `hello` is closed.
+pub(super) const RETRY_FULL_MS: u64 = 10_000;
 
 /// Compares in a time that does not tell how much of a guess was right.
 fn same_secret(guess: &str, secret: &str) -> bool {

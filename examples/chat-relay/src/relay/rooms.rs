@@ -159,7 +159,7 @@ impl<K: Copy + Eq + Hash> Relay<K> {
         }
         match self.rooms.get(&name) {
             Some(room) => self.make_place_for_member(now, room.name().clone(), out)?,
-            None => self.make_room(now, &name)?,
+            None => self.make_room(now, &name, out)?,
         }
         // Making a place may have forgotten the room, where the last one in it was away.
         let (Some(room), Some(person)) = (self.rooms.get_mut(&name), self.people.get_mut(me))
@@ -213,13 +213,26 @@ impl<K: Copy + Eq + Hash> Relay<K> {
         Ok(())
     }
 
-    fn make_room(&mut self, now: Moment, name: &Arc<str>) -> Result<(), Problem> {
+    fn make_room(
+        &mut self,
+        now: Moment,
+        name: &Arc<str>,
+        out: &mut Vec<Out<K>>,
+    ) -> Result<(), Problem> {
         if self.rooms.len() >= self.limits.rooms_max {
-            let without_members = self.rooms.values().filter(|room| room.members.is_empty());
-            let Some(quietest) = without_members.min_by_key(|room| room.active_ms) else {
+            let nobody_here =
+                self.rooms.values().filter(|room| !room.members.iter().any(|it| self.is_here(it)));
+            // A room that has members still goes after all that have none.
+            let quietest =
+                nobody_here.min_by_key(|room| (!room.members.is_empty(), room.active_ms));
+            let Some(quietest) = quietest.map(|room| room.name().clone()) else {
                 return Err(relay_full());
             };
-            let quietest = quietest.name().clone();
+            let members =
+                self.rooms.get(&quietest).map(|room| room.members.clone()).unwrap_or_default();
+            for member in members {
+                self.exit(now, &member, &quietest, out);
+            }
             self.rooms.remove(&quietest);
         }
         let epoch = format!("{:012x}", (self.random)() >> 80);
