@@ -102,7 +102,12 @@ impl Handler for Terminal {
 
     fn on_close(&mut self, cx: &mut Context<'_, ()>, closed: &Closed) {
         if closed.code() != CloseCode::NORMAL.get() {
-            eprintln!("client: {closed}");
+            match (closed, self.open) {
+                (Closed::Lost(error), None) => {
+                    eprintln!("client: {} cannot be reached: {error}", self.request.url())
+                }
+                _ => eprintln!("client: {closed}"),
+            }
             // A server that answered is the right one, whatever it said.
             if self.open.is_none()
                 && matches!(closed, Closed::Lost(_))

@@ -145,7 +145,7 @@ impl Response {
         Self { status, fields: ExtraFields::new(), body: Cow::Borrowed(&[]) }
     }
 
-    /// Adds a field.
+    /// Adds a field, also called a header.
     ///
     /// # Errors
     ///
@@ -163,6 +163,14 @@ impl Response {
     pub fn body(mut self, body: impl Into<Cow<'static, [u8]>>) -> Self {
         self.body = body.into();
         self
+    }
+
+    /// Sets the body to a text; `Content-Type` is up to you.
+    pub fn text(self, text: impl Into<Cow<'static, str>>) -> Self {
+        self.body(match text.into() {
+            Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+            Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+        })
     }
 
     /// The status.

@@ -10,6 +10,7 @@ use super::handler::Handler;
 use super::net::Net;
 use super::socket::{Inbound, Socket};
 use super::world::{Slot, State};
+use crate::frame::Role;
 use crate::handshake::Refusal;
 use crate::limits::Limits;
 
@@ -187,7 +188,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         }
         let until = self.world.handshake_deadline();
         let state = State::Opening { until, from: Some(from) };
-        match self.world.slots.insert(Slot::new(H::Session::default(), state)) {
+        match self.world.slots.insert(Slot::new(Role::Server, H::Session::default(), state)) {
             Ok(id) => {
                 self.world.schedule(id);
                 self.settle_in(id, stream, Inbound::Request(address, None));

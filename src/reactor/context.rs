@@ -8,6 +8,7 @@ use super::slab::ConnectionId;
 use super::world::{Dial, SendStatus, Slot, State, World};
 use crate::close::CloseCode;
 use crate::connection::{Delivery, Message, Part};
+use crate::frame::Role;
 use crate::handshake::ClientRequest;
 
 /// A connection, in the hands of a [`Handler`](super::Handler).
@@ -26,6 +27,11 @@ impl<'a, S> Context<'a, S> {
     /// Which connection this is.
     pub fn id(&self) -> ConnectionId {
         self.id
+    }
+
+    /// Which end of the connection this is: [`Role::Server`] where it was accepted, [`Role::Client`] where it was made.
+    pub fn role(&self) -> Role {
+        self.world.role(self.id)
     }
 
     /// What the application keeps for this connection.
@@ -160,7 +166,7 @@ impl<'a, S> Hub<'a, S> {
             return Err(ConnectError::Full);
         }
         let until = self.world.handshake_deadline();
-        let mut slot = Slot::new(session, State::Opening { until, from: None });
+        let mut slot = Slot::new(Role::Client, session, State::Opening { until, from: None });
         slot.known = true;
         let id = self.world.slots.insert(slot).map_err(|_| ConnectError::Full)?;
         self.world.schedule(id);

@@ -32,7 +32,19 @@ pub trait Handler: Sized {
     /// What the application keeps for each connection.
     type Session: Default;
 
-    /// A request that asks for no upgrade, so that one port can serve a page too. Default: 426.
+    /// A request that asks for no upgrade, so that one port can serve a page too. It may have any method. Default: 426.
+    ///
+    /// ```
+    /// use tautline::handshake::{HttpRequest, Response, Status};
+    ///
+    /// fn page(request: &HttpRequest<'_>) -> Response {
+    ///     match (request.method(), request.path()) {
+    ///         ("GET" | "HEAD", "/") => Response::new(Status::OK).text("<h1>hello</h1>"),
+    ///         ("GET" | "HEAD", _) => Response::new(Status::NOT_FOUND),
+    ///         _ => Response::new(Status::METHOD_NOT_ALLOWED),
+    ///     }
+    /// }
+    /// ```
     fn on_request(&mut self, request: &HttpRequest<'_>, peer: SocketAddr) -> Response {
         let _ = (request, peer);
         Refusal::Protocol.response()
@@ -58,7 +70,7 @@ pub trait Handler: Sized {
         let _ = error;
     }
 
-    /// A connection is open, one that was accepted or one that was made.
+    /// A connection is open, one that was accepted or one that was made; [`Context::role`] tells which.
     fn on_open(&mut self, cx: &mut Context<'_, Self::Session>) {
         let _ = cx;
     }

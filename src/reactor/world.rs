@@ -18,6 +18,7 @@ use super::topics::{Subscriptions, Topics};
 use crate::close::CloseCode;
 use crate::connection::{Deadlines, Delivery, Event, Message, Part, Sender};
 use crate::error::{SendError, Violation};
+use crate::frame::Role;
 use crate::handshake::ClientRequest;
 use crate::limits::Limits;
 
@@ -48,6 +49,7 @@ pub(super) struct World<S> {
 pub(super) struct Slot<S> {
     pub(super) session: S,
     pub(super) state: State,
+    role: Role,
     pub(super) outbox: Option<Box<Outbox>>,
     /// Publications that came inside a message in parts, for after its last.
     held: Option<Box<Outbox>>,
@@ -107,10 +109,11 @@ pub enum Dropped {
 }
 
 impl<S> Slot<S> {
-    pub(super) fn new(session: S, state: State) -> Self {
+    pub(super) fn new(role: Role, session: S, state: State) -> Self {
         Self {
             session,
             state,
+            role,
             outbox: None,
             held: None,
             subscriptions: None,
@@ -231,6 +234,10 @@ impl<S> World<S> {
             }
             _ => (Delivery::Whole, false),
         }
+    }
+
+    pub(super) fn role(&self, id: ConnectionId) -> Role {
+        self.slots.get(id).map_or(Role::Server, |slot| slot.role)
     }
 
     pub(super) fn set_delivery(&mut self, id: ConnectionId, delivery: Delivery) {

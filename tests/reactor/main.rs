@@ -57,7 +57,7 @@ impl Handler for Probe {
     }
 
     fn on_open(&mut self, cx: &mut Context<'_, u32>) {
-        self.journal.push("open".into());
+        self.journal.push(if cx.role() == Role::Server { "open" } else { "made" }.into());
         self.ids.push(cx.id());
     }
 

@@ -212,7 +212,7 @@ fn an_outgoing_connection_opens_and_masks_also_what_is_published() {
     let accepted = world.open();
     accepted.write(&text("publish room"));
     world.run();
-    assert_eq!(world.journal(), ["open", "open"]);
+    assert_eq!(world.journal(), ["made", "open"]);
     let mut bytes = peer.read();
     let mut got = Vec::new();
     while let Ok(Some((header, length))) =
@@ -256,7 +256,7 @@ fn a_client_leaves_it_to_the_server_to_end_the_stream() {
     let (mut world, peer, answer) = outgoing();
     peer.write(&[answer, plain(0x88, &close_frame(1000, ""))].concat());
     world.run();
-    assert_eq!(world.journal(), ["open", "close 1000: closed with 1000 (normal closure)"]);
+    assert_eq!(world.journal(), ["made", "close 1000: closed with 1000 (normal closure)"]);
     assert_eq!(peer.read().len(), 8, "a masked close frame");
     assert!(!peer.is_ended());
     peer.end();
