@@ -260,3 +260,32 @@ fn a_relay_that_stops_asks_everybody_to_come_back() {
     }
     stopped.join().unwrap();
 }
+
+#[test]
+fn only_pages_of_the_relay_itself_may_connect_and_only_by_a_name_of_this_machine() {
+    let relay = Relay::start(RelayLimits::default());
+    let port = relay.address.port();
+    let table = [
+        (format!("127.0.0.1:{port}"), format!("http://127.0.0.1:{port}"), "101"),
+        (format!("localhost:{port}"), format!("http://LOCALHOST:{port}"), "101"),
+        (format!("127.0.0.1:{port}"), "http://evil.example".to_owned(), "403"),
+        (format!("127.0.0.1:{port}"), "null".to_owned(), "403"),
+        (format!("127.0.0.1:{port}"), format!("https://127.0.0.1:{port}"), "403"),
+        // A name server of the attacker's says that this is 127.0.0.1.
+        (format!("evil.example:{port}"), format!("http://evil.example:{port}"), "403"),
+    ];
+    for (host, origin, status) in table {
+        let mut stream = TcpStream::connect(relay.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let request = format!(
+            "GET /ws HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\nUpgrade: websocket\r\n\
+             Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: relay.v1\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).unwrap();
+        assert_eq!(&answer[9..], status.as_bytes(), "{host} {origin}");
+    }
+    relay.stop();
+}
