@@ -210,6 +210,27 @@ export function speak(page, name, room, texts) {
   }), [name, room, texts]);
 }
 
+// A relay that the test plays itself. onLine hears what the page says, and on which of its connections.
+export async function playRelay(page, onLine) {
+  const relay = { sockets: 0 };
+  await page.routeWebSocket(/\/ws$/, (socket) => {
+    const nth = relay.sockets += 1;
+    relay.say = (line) => socket.send(JSON.stringify(line));
+    relay.close = (code) => socket.close({ code });
+    const { say, close } = relay;
+    socket.onMessage((text) => {
+      const { id, ...said } = JSON.parse(text);
+      onLine({ said, nth, say, close, ok: (ok) => say({ id, ok }), err: (err) => say({ id, err }) });
+    });
+  });
+  return relay;
+}
+
+// The answer to hello of such a relay.
+export function welcome(rooms, more = {}) {
+  return { user: "Ada", token: "t", ping_s: 25, frame_bytes_max: 65_536, rooms, ...more };
+}
+
 // The promise, or an error after a time.
 export async function within(ms, promise, what) {
   let timer;

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import http from "node:http";
-import { Person, Proxy, Relay, speak, startBrowser, within } from "./support.mjs";
+import { Person, playRelay, Proxy, Relay, speak, startBrowser, welcome, within } from "./support.mjs";
 
 const ONE_TEST_WITHIN_MS = 60_000;
 // What a browser says by itself when a connection is cut, whatever the page does about it.
@@ -36,7 +36,13 @@ function world() {
       return person;
     },
     async end() {
-      for (const end of open.reverse()) await end();
+      for (const end of open.reverse()) {
+        try {
+          await end();
+        } catch (error) {
+          console.log(error.stack);
+        }
+      }
     },
   };
 }
@@ -151,7 +157,7 @@ test("markup in messages, names and rooms stays text", async (world) => {
   ];
   const ada = await world.enter(relay.url, "<b>Ada</b>");
   const ben = await world.enter(relay.url, "Ben");
-  for (const { page } of [ada, ben]) await page.evaluate(() => { window.pwned = () => { document.title = "pwned"; }; });
+  for (const { page } of [ada, ben]) await page.evaluate(() => { window.pwned = () => { window.ran = true; }; });
   for (const person of [ada, ben]) await person.join(room);
   for (const text of texts) {
     await ada.write(text);
@@ -167,7 +173,7 @@ test("markup in messages, names and rooms stays text", async (world) => {
   assert.deepEqual(await ben.page.$$eval("#messages a", (links) => links.map((it) => it.href)), ["https://example.com/"]);
   assert.equal(await ben.page.textContent(".message .from"), "<b>Ada</b>");
   assert.equal(await ben.page.textContent("#title"), `#${room}`);
-  assert.ok(!(await ben.page.title()).includes("pwned") || (await ben.page.title()).includes(room));
+  for (const { page } of [ada, ben]) assert.equal(await page.evaluate(() => window.ran), undefined);
 
   // And if markup came in, the policy would stop it.
   const ran = await ben.page.evaluate(async () => {
@@ -569,6 +575,167 @@ test("someone who types very fast is slowed down, and nothing is lost", async (w
   assert.deepEqual(await ben.log(), expected);
   await ada.page.waitForSelector("#pending .message", { state: "detached" });
   assert.deepEqual(await ada.log(), expected);
+});
+
+test("a hello that is to be said again is not said on another connection", async (world) => {
+  const relay = await world.relay();
+  const ada = await world.visit(relay.url);
+  const hellos = [];
+  await playRelay(ada.page, ({ said, nth, ok, err, say, close }) => {
+    if (!said.hello) return;
+    hellos.push(nth);
+    if (nth === 1) {
+      err({ code: "relay_full", text: "the relay is full of people", retry_ms: 4_000 });
+      setTimeout(() => close(1000), 500);
+    } else if (hellos.filter((it) => it === nth).length > 1) {
+      err({ code: "hello_again", text: "this connection has said hello already" });
+    } else {
+      ok(welcome({ lobby: { epoch: "e", first: 1, head: 0 } }));
+      say({ live: { room: "lobby", head: 0, members: [] } });
+    }
+  });
+  await ada.page.fill("#name", "Ada");
+  await ada.page.press("#name", "Enter");
+  await ada.page.waitForFunction(() => /full of people/.test(document.getElementById("name-problem").textContent));
+  await ada.isLive();
+  await ada.page.waitForTimeout(4_500);
+  assert.deepEqual(hellos, [1, 2]);
+  assert.equal(await ada.page.getAttribute("body", "data-screen"), "app");
+});
+
+test("what waits in a room that the relay refuses is not lost", async (world) => {
+  const relay = await world.relay();
+  const ada = await world.visit(relay.url);
+  const lobby = { epoch: "e", first: 1, head: 0 };
+  let refused = "relay_full";
+  let joins = 0;
+  let log = [];
+  const played = await playRelay(ada.page, ({ said, nth, ok, err, say }) => {
+    if (said.hello && nth === 1) {
+      ok(welcome({ lobby }));
+      say({ live: { room: "lobby", head: 0, members: [] } });
+    } else if (said.hello) {
+      ok(welcome({}, { refused: { lobby: refused } }));
+    } else if (said.join) {
+      joins += 1;
+      if (joins === 1) err({ code: "relay_full", text: "the relay is full of rooms", retry_ms: 300 });
+      else ok({ room: "lobby", ...lobby, head: log.length, members: [] });
+    } else if (said.send) {
+      if (said.send.body.text === "into the void") return;
+      log.push(said.send.body.text);
+      ok({ seq: log.length });
+      say({ msg: { room: "lobby", seq: log.length, from: "Ada", ts: Date.now(), ...said.send } });
+    }
+  });
+  await ada.page.fill("#name", "Ada");
+  await ada.page.press("#name", "Enter");
+  await ada.isLive();
+  // Full for a moment: it is joined again, and what waited is sent.
+  await ada.write("into the void");
+  await played.close(1000);
+  await ada.isNotLive();
+  await ada.isLive();
+  assert.equal(await ada.page.locator("#pending .waiting").count(), 1);
+  assert.match(await ada.page.textContent("#join-problem"), /no place in #lobby just now/);
+  await ada.page.click("#pending .message");
+  await ada.write("dear");
+  await ada.page.waitForFunction(() => document.getElementById("join-problem").textContent === "", null, { timeout: 15_000 });
+  assert.equal(joins, 2);
+
+  // For good: it is not sent, and the page says why.
+  refused = "not_allowed";
+  await played.close(1000);
+  await ada.isNotLive();
+  await ada.page.waitForSelector("#pending .failed");
+  assert.match(await ada.page.textContent("#pending"), /into the void.*Not sent: the relay has no place/);
+  assert.equal(await ada.page.locator("#rooms .room").count(), 1);
+  await ada.page.locator("#pending .failed").first().getByText("Discard").click();
+  await ada.page.locator("#pending .failed").first().getByText("Try again").click();
+  await ada.sees("dear");
+  assert.deepEqual(log, ["dear"]);
+});
+
+test("a gap is filled page by page, also where the relay has forgotten its beginning", async (world) => {
+  const relay = await world.relay();
+  const ada = await world.visit(relay.url);
+  const message = (seq) => ({ room: "lobby", seq, from: "Bot", cid: `c${seq}`, ts: Date.now(), body: { text: `m${seq}` } });
+  const played = await playRelay(ada.page, ({ said, ok, say }) => {
+    if (said.hello) {
+      ok(welcome({ lobby: { epoch: "e", first: 1, head: 0 } }));
+      // The head is beyond what came.
+      say({ live: { room: "lobby", head: 20, members: [] } });
+    } else if (said.get) {
+      const first = said.get.to > 20 ? 51 : 1;
+      const from = Math.max(first, said.get.from);
+      const msgs = Array.from({ length: Math.min(10, said.get.to - from + 1) }, (_, n) => message(from + n));
+      ok({ room: "lobby", first, head: 150, msgs });
+    }
+  });
+  await ada.page.fill("#name", "Ada");
+  await ada.page.press("#name", "Enter");
+  await ada.isLive();
+  await ada.sees("m20");
+  played.say({ msg: message(150) });
+  await ada.sees("m150");
+  const expected = [...Array.from({ length: 20 }, (_, n) => `m${n + 1}`), ...Array.from({ length: 100 }, (_, n) => `m${n + 51}`)];
+  assert.deepEqual(await ada.log(), expected);
+});
+
+test("a room may be called __proto__", async (world) => {
+  const relay = await world.relay();
+  const line = await world.proxy(relay.port);
+  const ada = await world.enter(relay.url, "Ada");
+  const ben = await world.enter(line.url, "Ben");
+  for (const person of [ada, ben]) await person.join("__proto__");
+  await ada.write("one");
+  await ben.sees("one");
+  line.cut();
+  await ben.isNotLive();
+  await ada.write("two, while Ben is away");
+  await ada.sees("two, while Ben is away");
+  line.restore();
+  await ben.isLive();
+  await ben.sees("two, while Ben is away");
+  assert.deepEqual(await ben.log(), ["one", "two, while Ben is away"]);
+});
+
+test("a tab from which the name was taken leaves it alone, and nothing can be written there", async (world) => {
+  const relay = await world.relay();
+  const ada = await world.visit(relay.url);
+  let [blocked, socket] = [false, null];
+  await ada.page.routeWebSocket(/\/ws$/, (it) => {
+    if (blocked) return it.close({ code: 1012 });
+    socket = it;
+    it.connectToServer();
+  });
+  await ada.page.fill("#name", "Ada");
+  await ada.page.press("#name", "Enter");
+  await ada.isLive();
+  await ada.page.waitForTimeout(300);
+  // It is not connected when the other tab takes the name: no relay tells it.
+  blocked = true;
+  await socket.close({ code: 1012 });
+  await ada.isNotLive();
+  const tab = await ada.openTab(relay.url);
+  await tab.click("#enter-here");
+  await tab.waitForSelector("#state[data-state=live]", { state: "attached" });
+  await ada.page.waitForSelector("#state[data-state=stopped]", { state: "attached" });
+  blocked = false;
+  assert.match(await ada.page.textContent("#banner-text"), /in another tab/);
+  assert.equal(await ada.page.isDisabled("#text"), true);
+  assert.equal(await ada.page.isDisabled("#send"), true);
+  await tab.waitForTimeout(1_000);
+  assert.equal(await tab.getAttribute("#state", "data-state"), "live");
+});
+
+test("the skip link leads to the message field, and to no room", async (world) => {
+  const relay = await world.relay();
+  const ada = await world.enter(relay.url, "Ada");
+  await ada.page.focus(".skip");
+  await ada.page.keyboard.press("Enter");
+  await ada.page.waitForTimeout(500);
+  assert.equal(await ada.page.evaluate(() => document.activeElement.id), "text");
+  assert.deepEqual(await ada.page.$$eval("#rooms .room", (rooms) => rooms.map((it) => it.dataset.room)), ["lobby"]);
 });
 
 // ---------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,10 @@ const HISTORY_SHOWN_MAX = 1000;
 const BODY_BYTES_MAX = 8 * 1024;
 const ANSWER_WITHIN_MS = 10_000;
 const TYPING_TTL_S = 6;
-const RETRY_MS = { first: 500, last: 30_000, afterRestart: 3_000 };
+const RETRY_MS = { first: 500, last: 30_000, spread: 2_000, afterRestart: 3_000 };
+const REJOIN_MS = 10_000;
+// What keeps a room closed for a moment only.
+const TEMPORARY = new Set(["room_full", "relay_full", "rate"]);
 const CALM_AFTER_MS = 10_000;
 const HOME = "lobby";
 
@@ -124,8 +127,9 @@ class Link {
     }
     const restarted = code === 1001 || code === 1012 || (code >= 4000 && code < 4500);
     const grown = Math.min(RETRY_MS.last, RETRY_MS.first * 2 ** this.#attempt);
-    const longest = Math.max(grown, restarted ? RETRY_MS.afterRestart : 0);
-    const wait = longest * (restarted ? Math.random() : 0.5 + Math.random() / 2);
+    // Whatever cut one connection may have cut them all: they do not come back all at once.
+    const longest = Math.max(grown, restarted ? RETRY_MS.afterRestart : RETRY_MS.spread);
+    const wait = longest * (restarted || longest === RETRY_MS.spread ? Math.random() : 0.5 + Math.random() / 2);
     this.#attempt += 1;
     this.#retryTimer = setTimeout(() => this.#connect(), wait);
     this.on.state("waiting", Date.now() + wait);
@@ -161,6 +165,9 @@ class Room {
   // The highest number seen beyond a gap.
   beyond = 0;
   filling = false;
+  rejoinTimer = 0;
+  // Whether the relay will not take it again by itself.
+  refused = false;
   // What was read, and how much was not.
   read = 0;
   unread = 0;
@@ -210,50 +217,78 @@ class Room {
 const Memory = {
   key: (name) => `relay:${name.toLowerCase()}`,
 
+  // Storage may be full, or forbidden. Without it the page still works, until it is closed.
+  attempt(action, otherwise) {
+    try {
+      return action();
+    } catch {
+      return otherwise;
+    }
+  },
+
   // The name of this tab, or the last one of this browser.
   name() {
-    try {
-      return sessionStorage.getItem("relay") ?? localStorage.getItem("relay");
-    } catch {
-      return null;
-    }
+    return Memory.attempt(() => sessionStorage.getItem("relay") ?? localStorage.getItem("relay"), null);
   },
 
   load(name) {
-    try {
-      return JSON.parse(localStorage.getItem(Memory.key(name))) ?? {};
-    } catch {
-      return {};
-    }
+    return Memory.attempt(() => JSON.parse(localStorage.getItem(Memory.key(name))), null) ?? {};
   },
 
+  // False if it cannot be kept.
   save(name, state) {
-    try {
-      sessionStorage.setItem("relay", name);
-      localStorage.setItem("relay", name);
+    return Memory.attempt(() => {
       localStorage.setItem(Memory.key(name), JSON.stringify(state));
-    } catch {
-      // Without storage the page still works, until it is closed.
-    }
+      localStorage.setItem("relay", name);
+      sessionStorage.setItem("relay", name);
+      return true;
+    }, false);
+  },
+
+  // What waits to be sent under this name is sent under another one.
+  dropPending(name) {
+    const { rooms, ...state } = Memory.load(name);
+    if (!rooms) return;
+    const emptied = { ...state, rooms: rooms.map((room) => ({ ...room, pending: [] })) };
+    Memory.attempt(() => localStorage.setItem(Memory.key(name), JSON.stringify(emptied)));
   },
 
   forget(name) {
-    sessionStorage.removeItem("relay");
-    localStorage.removeItem("relay");
-    localStorage.removeItem(Memory.key(name));
+    Memory.attempt(() => sessionStorage.removeItem("relay"));
+    Memory.attempt(() => localStorage.removeItem("relay"));
+    Memory.attempt(() => localStorage.removeItem(Memory.key(name)));
+  },
+
+  // A page that is loaded again is to take its name from the tab that has it.
+  stealNext(name) {
+    Memory.attempt(() => sessionStorage.setItem("relay", name));
+    Memory.attempt(() => sessionStorage.setItem("relay:steal", "1"));
+  },
+
+  steals() {
+    const steals = Memory.attempt(() => sessionStorage.getItem("relay:steal") !== null, false);
+    Memory.attempt(() => sessionStorage.removeItem("relay:steal"));
+    return steals;
   },
 };
 
-// One tab at a time uses a name. Resolves to false if another tab has it, unless it is to be taken over.
-async function claim(name, steal) {
+// One tab at a time uses a name. Resolves to false if another tab has it, unless it is to be taken over. Calls onLost
+// when another tab takes it from this one.
+async function claim(name, steal, onLost) {
   if (!navigator.locks) return true;
   return new Promise((resolve) => {
     const options = steal ? { steal } : { ifAvailable: true };
+    let has = false;
     const held = (lock) => {
-      resolve(lock !== null);
+      has = lock !== null;
+      resolve(has);
       return lock && new Promise(() => {});
     };
-    navigator.locks.request(Memory.key(name), options, held).catch(() => {});
+    navigator.locks.request(Memory.key(name), options, held).catch(() => {
+      if (has) onLost();
+      // Where locks are forbidden, the relay alone decides.
+      else resolve(true);
+    });
   });
 }
 
@@ -266,8 +301,14 @@ class Chat {
   rooms = new Map();
   room = null;
   typedAt = 0;
+  // Whether what is written outlives the page.
+  keeps = true;
   #saveTimer = 0;
+  #helloTimer = 0;
   #silent = false;
+  #claims = 0;
+  // Names under which what waits to be sent may still be stored.
+  #formerNames = new Set();
 
   constructor() {
     this.view = new View(this);
@@ -294,20 +335,32 @@ class Chat {
   async start() {
     const name = Memory.name();
     if (!name) return this.view.welcome("");
-    const steal = sessionStorage.getItem("relay:steal") !== null;
-    sessionStorage.removeItem("relay:steal");
-    if (!await claim(name, steal)) return this.view.welcome("", { elsewhere: name });
+    if (!await this.#claim(name, Memory.steals())) return this.view.welcome("", { elsewhere: name });
     this.enter(name);
   }
 
   // Someone has chosen a name.
   async choose(name) {
-    await claim(name, true);
+    await this.#claim(name, true);
     this.enter(name);
+  }
+
+  #claim(name, steal) {
+    this.#claims += 1;
+    const claims = this.#claims;
+    return claim(name, steal, () => { if (claims === this.#claims) this.#taken(); });
+  }
+
+  // Another tab has the name now: this one leaves it alone.
+  #taken() {
+    this.link.stop();
+    if (this.token) this.#state("stopped", 4501);
+    else this.view.welcome("", { elsewhere: this.name });
   }
 
   enter(name) {
     const memory = Memory.load(name);
+    if (this.rooms.size > 0) this.#formerNames.add(this.name);
     this.name = memory.name ?? name;
     // A person who had to choose another name keeps the rooms and what is not sent.
     if (this.rooms.size === 0) {
@@ -326,12 +379,13 @@ class Chat {
 
   // Takes the name back from another tab.
   useHere() {
-    sessionStorage.setItem("relay", this.name);
-    sessionStorage.setItem("relay:steal", "1");
+    Memory.stealNext(this.name);
     location.reload();
   }
 
   signOut() {
+    const queued = [...this.rooms.values()].some(({ pending }) => pending.length > 0);
+    if (queued && !confirm("Some of your messages are not sent yet. Sign out, and lose them?")) return;
     for (const room of this.rooms.keys()) this.link.tell({ leave: { room } });
     this.#silent = true;
     this.link.stop();
@@ -415,13 +469,16 @@ class Chat {
   // ---- Hello, and what follows
 
   #hello() {
-    const at = {};
+    clearTimeout(this.#helloTimer);
     for (const room of this.rooms.values()) {
+      clearTimeout(room.rejoinTimer);
+      room.refused = false;
       room.live = false;
       room.filling = false;
       room.sending = false;
-      at[room.name] = [room.epoch, room.last];
     }
+    // Not one by one: a room may be called __proto__.
+    const at = Object.fromEntries([...this.rooms.values()].map(({ name, epoch, last }) => [name, [epoch, last]]));
     const hello = { v: 1, name: this.name, at };
     if (this.token) hello.token = this.token;
     this.link.ask({ hello }, (ok) => this.#welcome(ok), (problem) => this.#notWelcome(problem));
@@ -432,9 +489,10 @@ class Chat {
     this.token = token;
     this.link.settled(ping_s);
     this.#state("live");
-    const lost = Object.keys(refused ?? {});
-    for (const name of lost) this.rooms.delete(name);
-    if (lost.length > 0) this.view.joinProblem(`The relay has no place any more in: ${lost.join(", ")}`);
+    for (const [name, code] of Object.entries(refused ?? {})) {
+      const room = this.rooms.get(name);
+      if (room) this.#refused(room, { code, text: "the relay has no place for this room any more" });
+    }
     for (const [name, { epoch, first, head }] of Object.entries(rooms)) {
       if (!this.rooms.has(name)) this.#begin(new Room(name), epoch, first, head);
       const room = this.rooms.get(name);
@@ -446,15 +504,25 @@ class Chat {
     if (wanted) this.join(wanted, (text) => this.view.joinProblem(text));
     else if (this.room) this.view.room();
     else if (this.rooms.size > 0) this.open([...this.rooms.keys()].sort(byName)[0]);
-    this.save();
+    this.#save();
+    if (this.keeps) this.#dropFormerNames();
+  }
+
+  #dropFormerNames() {
+    for (const name of this.#formerNames) {
+      if (Memory.key(name) !== Memory.key(this.name)) Memory.dropPending(name);
+    }
+    this.#formerNames.clear();
   }
 
   #notWelcome(problem) {
-    if (problem.code === "closed") return;
+    if (problem.code === "closed" || problem.code === "hello_again") return;
     if (problem.retry_ms !== undefined) {
-      setTimeout(() => { if (this.link.isOpen) this.#hello(); }, problem.retry_ms);
+      this.#helloTimer = setTimeout(() => this.#hello(), problem.retry_ms);
+      this.view.state("connecting", problem.text);
       return;
     }
+    this.#claims += 1;
     this.link.stop();
     this.#state("stopped");
     this.token = null;
@@ -464,9 +532,34 @@ class Chat {
   #joined({ room: name, epoch, first, head, members }) {
     const room = this.rooms.get(name) ?? new Room(name);
     if (!this.rooms.has(name)) this.#begin(room, epoch, first, head);
-    this.#setMembers(room, members);
-    room.live = true;
-    this.#flush(room);
+    else if (room.epoch !== epoch || room.last > head || room.last < first - 1) this.#reset(room, { epoch, first });
+    this.#live(room, { head, members });
+  }
+
+  // The room stays as long as the relay may take it again, or something in it is not sent.
+  #refused(room, { code, text, retry_ms }) {
+    if (TEMPORARY.has(code) || retry_ms !== undefined) {
+      clearTimeout(room.rejoinTimer);
+      room.rejoinTimer = setTimeout(() => this.#rejoin(room), retry_ms ?? REJOIN_MS);
+      this.view.joinProblem(`There is no place in #${room.name} just now. Trying again…`);
+      return;
+    }
+    room.refused = true;
+    this.view.joinProblem(`The relay has no place any more in #${room.name}.`);
+    if (room.pending.length === 0) return this.#removeRoom(room);
+    for (const message of room.pending) Object.assign(message, { state: "failed", why: text });
+    this.#pendingChanged(room);
+  }
+
+  #rejoin(room) {
+    clearTimeout(room.rejoinTimer);
+    if (room.live || this.rooms.get(room.name) !== room) return;
+    this.link.ask({ join: { room: room.name } }, (joined) => {
+      this.#joined(joined);
+      this.view.joinProblem("");
+    }, (problem) => {
+      if (problem.code !== "closed") this.#refused(room, problem);
+    });
   }
 
   // A room that this page did not know: it goes on from the head, and what came before is asked for.
@@ -539,7 +632,11 @@ class Chat {
     const get = { room: room.name, from: room.last + 1, to: room.beyond };
     this.link.ask({ get }, ({ first, msgs }) => {
       room.filling = false;
-      if (first > room.last + 1) this.#reset(room, { epoch: room.epoch, first });
+      if (first > room.last + 1) {
+        const { beyond } = room;
+        this.#reset(room, { epoch: room.epoch, first });
+        room.beyond = beyond;
+      }
       for (const message of msgs) this.#message(room, message);
       if (room.beyond > room.last && msgs.length > 0) this.#fill(room);
     }, ({ retry_ms }) => {
@@ -548,9 +645,14 @@ class Chat {
     });
   }
 
-  #live(room, { members }) {
+  #live(room, { head, members }) {
     room.live = true;
+    room.refused = false;
     this.#setMembers(room, members);
+    if (head > room.last) {
+      room.beyond = Math.max(room.beyond, head);
+      this.#fill(room);
+    }
     this.#flush(room);
   }
 
@@ -605,6 +707,7 @@ class Chat {
     this.typedAt = 0;
     this.view.pending();
     this.save();
+    if (room.refused) this.#rejoin(room);
     this.#flush(room);
   }
 
@@ -627,6 +730,7 @@ class Chat {
     message.state = "waiting";
     delete message.why;
     this.view.pending();
+    if (this.room.refused) this.#rejoin(this.room);
     this.#flush(this.room);
   }
 
@@ -672,6 +776,7 @@ class Chat {
   // ---- State
 
   #state(state, detail) {
+    clearTimeout(this.#helloTimer);
     if (this.#silent) return;
     if (state !== "live") {
       for (const room of this.rooms.values()) {
@@ -700,7 +805,7 @@ class Chat {
     const rooms = [...this.rooms.values()].map(({ name, epoch, read, pending, draft }) => ({
       name, epoch, read, draft, pending: pending.map(({ cid, text, ts }) => ({ cid, text, ts })),
     }));
-    Memory.save(this.name, { name: this.name, token: this.token, rooms, active: this.room?.name });
+    this.keeps = Memory.save(this.name, { name: this.name, token: this.token, rooms, active: this.room?.name });
   }
 }
 
@@ -828,11 +933,12 @@ class View {
   #roomEntry(room) {
     const current = room === this.#chat.room;
     const last = room.items.findLast((item) => item.seq !== undefined);
-    const preview = last ? `${last.from === this.#chat.name ? "You" : last.from}: ${textOf(last)}` : "Nothing said yet";
+    const from = last && el("bdi", {}, last.from === this.#chat.name ? "You" : shownName(last.from));
+    const preview = last ? [from, ": ", el("bdi", {}, textOf(last).slice(0, 120))] : ["Nothing said yet"];
     const button = el("button", { type: "button", class: room.unread ? "room unread" : "room" },
       el("span", { class: "hash", "aria-hidden": "true" }, "#"),
       el("bdi", { class: "name" }, room.name),
-      el("bdi", { class: "preview", "aria-hidden": "true" }, preview.slice(0, 120)),
+      el("bdi", { class: "preview", "aria-hidden": "true" }, ...preview),
       room.unread > 0 && el("span", { class: "count" }, count(room.unread), el("span", { class: "unseen" }, " unread")),
     );
     button.dataset.room = room.name;
@@ -849,6 +955,12 @@ class View {
 
   #listenTalk() {
     const text = $("text");
+    // Without going to its address, which would be a room's.
+    document.querySelector(".skip").addEventListener("click", (event) => {
+      event.preventDefault();
+      this.#show("talk");
+      (this.#chat.room ? text : $("empty-button")).focus();
+    });
     text.addEventListener("input", () => {
       this.#grow();
       this.#checkLength();
@@ -875,8 +987,8 @@ class View {
   }
 
   #send() {
-    const text = $("text").value.replace(/^\s*\n|\s+$/g, "").toWellFormed?.() ?? $("text").value.trim();
-    if (text === "" || !this.#chat.room || this.#checkLength()) return;
+    const text = $("text").value.replace(/^\s*\n/, "").trimEnd().toWellFormed?.() ?? $("text").value.trim();
+    if (text === "" || $("text").disabled || !this.#chat.room || this.#checkLength()) return;
     $("text").value = "";
     this.#grow();
     this.#stuck = true;
@@ -919,9 +1031,7 @@ class View {
     log.setAttribute("aria-live", "off");
     this.#lastShown = null;
     $("messages").replaceChildren(...room.items.flatMap((item) => this.#itemNodes(room, item)));
-    $("top-note").textContent = room.first > 1
-      ? "Earlier messages are no longer kept."
-      : `This is the beginning of #${room.name}.`;
+    this.#topNote(room);
     $("text").value = room.draft;
     $("text").placeholder = `Message #${room.name}`;
     this.#grow();
@@ -940,10 +1050,23 @@ class View {
     requestAnimationFrame(() => log.setAttribute("aria-live", "polite"));
   }
 
+  #topNote(room) {
+    const shown = Number($("messages").querySelector("[data-seq]")?.dataset.seq ?? room.first);
+    if (room.first > 1) $("top-note").textContent = "Earlier messages are no longer kept.";
+    else if (shown > 1) $("top-note").textContent = "Earlier messages are not shown.";
+    else $("top-note").textContent = `This is the beginning of #${room.name}.`;
+  }
+
   append(message) {
     const { room } = this.#chat;
     const stuck = this.isAtEnd();
-    $("messages").append(...this.#itemNodes(room, message));
+    const messages = $("messages");
+    messages.append(...this.#itemNodes(room, message));
+    // Not under the eyes of somebody who reads further up.
+    if (stuck && messages.childElementCount > HISTORY_SHOWN_MAX) {
+      while (messages.childElementCount > HISTORY_SHOWN_MAX) messages.firstElementChild.remove();
+      this.#topNote(room);
+    }
     this.pending();
     this.typing();
     this.rooms();
@@ -978,7 +1101,7 @@ class View {
       if (!follows) fillAvatar(avatar, message.from);
       item.append(avatar);
     }
-    const from = el("bdi", { class: `from hue-${hue(message.from)}${follows || mine ? " unseen" : ""}` }, mine ? "You" : message.from);
+    const from = el("bdi", { class: `from hue-${hue(message.from)}${follows || mine ? " unseen" : ""}` }, mine ? "You" : shownName(message.from));
     const meta = el("span", { class: "meta" }, time, mine && icon("check"));
     item.append(el("div", { class: "bubble" }, from, paragraph(textOf(message), meta)));
     item.dataset.seq = message.seq;
@@ -1104,8 +1227,11 @@ class View {
     const { room } = this.#chat;
     const who = room ? [...room.typing.keys()].sort(byName) : [];
     $("typing").hidden = who.length === 0;
-    const names = who.length > 3 ? "Several people are" : `${new Intl.ListFormat("en").format(who)} ${who.length > 1 ? "are" : "is"}`;
-    $("typing-text").textContent = who.length === 0 ? "" : `${names} typing…`;
+    // Each name by itself: one that is written from right to left must not turn the others.
+    const names = new Intl.ListFormat("en").formatToParts(who.map(shownName))
+      .map(({ type, value }) => type === "element" ? el("bdi", {}, value) : value);
+    const said = who.length > 3 ? ["Several people are"] : [...names, who.length > 1 ? " are" : " is"];
+    $("typing-text").replaceChildren(...(who.length === 0 ? [] : [...said, " typing…"]));
     const here = room?.live ? [...room.members.values()].filter(({ online }) => online).length : 0;
     $("subtitle").textContent = here === 0 ? "" : here === 1 ? "Only you are here" : `${here} people here`;
   }
@@ -1116,17 +1242,24 @@ class View {
     if (document.body.dataset.screen === "welcome" && state === "waiting") {
       $("name-problem").textContent = "The relay cannot be reached. This page keeps trying.";
     }
+    if (document.body.dataset.screen === "welcome" && state === "connecting" && detail) {
+      $("name-problem").textContent = `Not let in yet: ${detail}. This page keeps trying.`;
+    }
     clearInterval(this.#stateTimer);
     clearTimeout(this.#bannerTimer);
     $("state").dataset.state = state;
+    // What would be written here then, nobody would send.
+    const elsewhere = state === "stopped" && detail === 4501;
+    for (const part of ["text", "send"]) $(part).disabled = elsewhere;
     const banner = $("banner");
     banner.dataset.state = state;
-    const kept = "What you write is kept, and sent when you are back.";
+    const kept = () => this.#chat.keeps
+      ? "What you write is kept, and sent when you are back."
+      : "This browser cannot keep what you write: leave this page open until you are back.";
     if (state === "live") {
       banner.hidden = true;
       this.#say("Connected");
     } else if (state === "stopped") {
-      const elsewhere = detail === 4501;
       this.#say(elsewhere ? "Open elsewhere" : "Not connected");
       $("banner-text").textContent = elsewhere
         ? `You are ${this.#chat.name} in another tab or on another device now.`
@@ -1137,7 +1270,9 @@ class View {
     } else {
       const tick = () => {
         const seconds = state === "waiting" ? Math.ceil((detail - Date.now()) / 1000) : 0;
-        $("banner-text").textContent = seconds > 1 ? `No connection. Next try in ${seconds} s. ${kept}` : `Connecting… ${kept}`;
+        const refused = state === "connecting" && detail;
+        const now = refused ? `Not let in yet: ${detail}. Trying again…` : "Connecting…";
+        $("banner-text").textContent = `${seconds > 1 ? `No connection. Next try in ${seconds} s.` : now} ${kept()}`;
         $("banner-button").hidden = seconds <= 1;
       };
       this.#say(state === "waiting" ? "No connection" : "Connecting…");
@@ -1204,14 +1339,29 @@ function withLinks(text) {
   const parts = [];
   let end = 0;
   for (const { 0: found, index } of text.matchAll(/https?:\/\/[^\s<>"]+/g)) {
-    const address = found.replace(/[.,:;!?'")\]}]+$/, "");
-    if (!URL.canParse(address)) continue;
+    let length = found.length;
+    while (".,:;!?'\")]}".includes(found[length - 1])) length -= 1;
+    const address = found.slice(0, length);
+    if (!isAddress(address)) continue;
     parts.push(text.slice(end, index));
     parts.push(el("a", { href: address, target: "_blank", rel: "noopener noreferrer" }, address));
     end = index + address.length;
   }
   parts.push(text.slice(end));
   return parts.filter((part) => part !== "");
+}
+
+function isAddress(text) {
+  try {
+    return Boolean(new URL(text));
+  } catch {
+    return false;
+  }
+}
+
+// "You" is what the page calls whoever sits in front of it.
+function shownName(name) {
+  return name.toLowerCase() === "you" ? `“${name}”` : name;
 }
 
 // A body that another client made may be anything.
