@@ -24,13 +24,13 @@ fn main() {
     match common::role().as_deref() {
         Some("tautline") => return support::echo::tautline(),
         Some("raw") => return support::echo::raw(),
-        _ => {}
+        _ => common::pin_load(),
     }
     let server = Server::start("tautline");
     let mut streams: Vec<_> = (0..WARM_UP).map(|_| carry_one(&server)).collect();
-    let before = server.resident_bytes();
+    let before = resident_bytes(&server);
     streams.extend((0..CONNECTIONS).map(|_| carry_one(&server)));
-    let after = server.resident_bytes();
+    let after = resident_bytes(&server);
     let each = (after - before) as f64 / CONNECTIONS as f64;
     println!("{CONNECTIONS} idle connections: {each:.0} bytes of server memory each");
 }
@@ -43,4 +43,10 @@ fn carry_one(server: &Server) -> std::net::TcpStream {
     let mut answer = vec![0; frame.len() - 4];
     stream.read_exact(&mut answer).unwrap();
     stream
+}
+
+fn resident_bytes(server: &Server) -> u64 {
+    let status = server.proc("status");
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }

@@ -1,6 +1,5 @@
 //! What the benchmarks share: servers in processes of their own, connections to them, and what they cost.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a benchmark may panic
-#![allow(dead_code)] // each benchmark uses a part
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -24,19 +23,9 @@ impl Server {
         Self { child, address: line.trim().parse().expect("the server prints its address") }
     }
 
-    /// CPU time of the server so far, in seconds.
-    pub(crate) fn cpu_seconds(&self) -> f64 {
-        // Nanoseconds on a CPU; `stat` counts in hundredths of a second only.
-        let path = format!("/proc/{}/schedstat", self.child.id());
-        let text = std::fs::read_to_string(path).unwrap();
-        text.split_whitespace().next().unwrap().parse::<f64>().unwrap() / 1e9
-    }
-
-    /// Resident memory of the server, in bytes.
-    pub(crate) fn resident_bytes(&self) -> u64 {
-        let text = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = text.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
-        line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+    /// What the system says of the server's process in a file under `/proc`.
+    pub(crate) fn proc(&self, file: &str) -> String {
+        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
     }
 }
 
@@ -117,9 +106,4 @@ pub(crate) fn frame(payload_bytes: usize) -> Vec<u8> {
     bytes.extend([0x12, 0x34, 0x56, 0x78]);
     bytes.extend((0..payload_bytes).map(|n| n as u8));
     bytes
-}
-
-pub(crate) fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
 }

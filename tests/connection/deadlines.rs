@@ -161,3 +161,14 @@ fn without_limits_on_time_nothing_is_ever_due_until_a_close() {
     ws.close(start, CloseCode::NORMAL, "", &mut out).unwrap();
     assert_eq!(ws.deadline(), Some(start + Limits::default().close_within));
 }
+
+#[test]
+fn limits_too_far_to_be_reached_are_never_reached() {
+    let mut limits = Limits::default();
+    limits.ping_after = Some(Duration::MAX);
+    limits.idle_after = Some(Duration::MAX);
+    let start = Instant::now();
+    let mut ws = Connection::server(&Arc::new(limits), start);
+    assert_eq!(ws.deadline(), None);
+    assert_eq!(ws.on_deadline(start + 1_000_000 * SECOND, &mut Vec::new()), Expired::Nothing);
+}

@@ -3,7 +3,7 @@
 
 mod ending;
 #[path = "../support/frames.rs"]
-#[allow(dead_code, unreachable_pub)] // shared with other tests
+#[allow(dead_code, unreachable_pub, reason = "other tests use the rest")]
 mod frames;
 mod net;
 mod opening;
