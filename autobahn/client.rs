@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use tautline::client::{Client, ClientError};
 use tautline::handshake::ClientRequest;
-use tautline::{Limits, OwnedMessage};
+use tautline::{Deflate, Limits, OwnedMessage};
 
 /// What the suite's reports call us.
 const AGENT: &str = "tautline";
@@ -48,7 +48,10 @@ fn run(server: &str) -> Result<u32, ClientError> {
 fn connect(url: &str) -> Result<Client, ClientError> {
     let mut limits = Limits::default();
     limits.message_bytes_max = 64 * 1024 * 1024;
-    Client::connect(&ClientRequest::new(url.parse()?), limits)
+    let mut deflate = Deflate::default();
+    deflate.sending.context_takeover = true;
+    deflate.receiving.context_takeover = true;
+    Client::connect(&ClientRequest::new(url.parse()?).deflate(deflate), limits)
 }
 
 /// Sends back what comes, until the server closes.

@@ -6,14 +6,16 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use tautline::reactor::{Context, Handler};
-use tautline::{Limits, Message, Origins, Reactor};
+use tautline::{Deflate, Limits, Message, Origins, Reactor};
 
 const USAGE: &str = "\
-Usage: echo_server [--listen ADDRESS] [--max-message BYTES] [--broadcast]
+Usage: echo_server [--listen ADDRESS] [--max-message BYTES] [--broadcast] [--deflate [--takeover]]
 
   --listen ADDRESS      where to listen (default 127.0.0.1:9001; port 0 finds one)
   --max-message BYTES   the longest message that is accepted (default 1048576)
-  --broadcast           send each message to all clients instead of back";
+  --broadcast           send each message to all clients instead of back
+  --deflate             compress messages, with each client that offers it
+  --takeover            let a compressed message refer to those before it";
 
 struct Echo {
     broadcast: bool,
@@ -40,13 +42,20 @@ impl Handler for Echo {
 struct Options {
     listen: String,
     broadcast: bool,
+    deflate: Option<Deflate>,
+    takeover: bool,
     limits: Limits,
 }
 
 /// The options, or what is wrong with them.
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
-    let mut options =
-        Options { listen: "127.0.0.1:9001".into(), broadcast: false, limits: Limits::default() };
+    let mut options = Options {
+        listen: "127.0.0.1:9001".into(),
+        broadcast: false,
+        deflate: None,
+        takeover: false,
+        limits: Limits::default(),
+    };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
         match argument.as_str() {
@@ -58,8 +67,18 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
                     .map_err(|_| format!("--max-message {bytes}: not a number of bytes"))?;
             }
             "--broadcast" => options.broadcast = true,
+            "--deflate" => options.deflate = Some(Deflate::default()),
+            "--takeover" => options.takeover = true,
             other => return Err(format!("unknown argument {other}")),
         }
+    }
+    match &mut options.deflate {
+        Some(deflate) => {
+            deflate.sending.context_takeover = options.takeover;
+            deflate.receiving.context_takeover = options.takeover;
+        }
+        None if options.takeover => return Err("--takeover is for --deflate".into()),
+        None => {}
     }
     Ok(options)
 }
@@ -78,8 +97,12 @@ fn main() -> ExitCode {
         }
     };
     let echo = Echo { broadcast: options.broadcast };
-    let listening = Reactor::new(echo).and_then(|reactor| {
-        reactor.limits(options.limits).origins(Origins::Any).listen(&options.listen)
+    let listening = Reactor::new(echo).and_then(|mut reactor| {
+        reactor = reactor.limits(options.limits).origins(Origins::Any);
+        if let Some(deflate) = options.deflate {
+            reactor = reactor.deflate(deflate);
+        }
+        reactor.listen(&options.listen)
     });
     let ran = match listening {
         Ok(reactor) => serve(reactor),

@@ -39,6 +39,10 @@ pub enum Violation {
     CloseCodeNotAllowed(u16),
     /// Text, or the reason of a close frame, that is not UTF-8.
     InvalidUtf8,
+    /// A compressed message that is no DEFLATE stream, or ends inside a block.
+    NotInflatable,
+    /// More final blocks in one compressed message than anybody needs.
+    TooManyFinalBlocks,
     /// More bytes in one message than [`message_bytes_max`](crate::Limits::message_bytes_max).
     MessageTooBig,
     /// More fragments in one message than [`fragments_max`](crate::Limits::fragments_max).
@@ -66,10 +70,11 @@ impl Violation {
             | Self::MessageInterrupted
             | Self::CloseBodyOfOneByte
             | Self::CloseCodeNotAllowed(_) => CloseCode::PROTOCOL_ERROR,
-            Self::InvalidUtf8 => CloseCode::INVALID_PAYLOAD,
-            Self::TooManyFragments | Self::TooManyEmptyFragments | Self::TooManyPings => {
-                CloseCode::POLICY_VIOLATION
-            }
+            Self::InvalidUtf8 | Self::NotInflatable => CloseCode::INVALID_PAYLOAD,
+            Self::TooManyFragments
+            | Self::TooManyEmptyFragments
+            | Self::TooManyFinalBlocks
+            | Self::TooManyPings => CloseCode::POLICY_VIOLATION,
             Self::MessageTooBig => CloseCode::TOO_BIG,
         }
     }
@@ -90,6 +95,8 @@ impl Violation {
             Self::CloseBodyOfOneByte => "close frame of one byte",
             Self::CloseCodeNotAllowed(_) => "close code not allowed in a frame",
             Self::InvalidUtf8 => "not UTF-8",
+            Self::NotInflatable => "compressed data that does not inflate",
+            Self::TooManyFinalBlocks => "too many final blocks in a compressed message",
             Self::MessageTooBig => "message over the size limit",
             Self::TooManyFragments => "too many fragments",
             Self::TooManyEmptyFragments => "too many empty fragments",

@@ -66,9 +66,10 @@
 //!
 //! ```
 //! use std::{sync::Arc, time::Instant};
-//! use tautline::{Connection, Event, Limits};
+//! use tautline::{Connection, Event, Limits, handshake::Agreed};
 //!
-//! let mut ws = Connection::server(&Arc::new(Limits::default()), Instant::now());
+//! let agreed = Agreed::default(); // from the opening handshake
+//! let mut ws = Connection::server(&agreed, &Arc::new(Limits::default()), Instant::now());
 //! let mut out = Vec::new();
 //!
 //! let mut bytes = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]; // from a socket
@@ -92,6 +93,7 @@
 //! | --- | --- | --- |
 //! | `reactor` | yes | [`Reactor`], on mio |
 //! | `client` | yes | [`Client`], on blocking sockets |
+//! | `deflate` | yes | [`Deflate`], compressed messages (RFC 7692) |
 //!
 //! Features add; none changes what the others do.
 //!
@@ -111,6 +113,11 @@
 pub mod client;
 mod close;
 pub mod connection;
+#[cfg(feature = "deflate")]
+pub mod deflate;
+#[cfg(not(feature = "deflate"))]
+#[path = "deflate/absent.rs"]
+mod deflate;
 mod error;
 pub mod frame;
 pub mod handshake;
@@ -125,9 +132,11 @@ pub mod utf8;
 pub use client::{Client, connect};
 pub use close::{Close, CloseCode};
 pub use connection::{
-    Connection, Delivery, Event, Expired, Incoming, MaskKeys, Message, OwnedMessage, Part,
-    Receiver, Sender,
+    Compress, Connection, Delivery, Event, Expired, Incoming, MaskKeys, Message, Outgoing,
+    OwnedMessage, Part, Prepared, Receiver, Sender,
 };
+#[cfg(feature = "deflate")]
+pub use deflate::Deflate;
 pub use error::{SendError, Violation};
 pub use frame::Role;
 pub use handshake::Origins;

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use allocation_counter::{AllocationInfo, measure};
 use tautline::frame::Role;
+use tautline::handshake::Agreed;
 use tautline::{CloseCode, Connection, Delivery, Event, Expired, Limits, Violation};
 
 use support::drive::{Outcome, Seen, connection, receive, run};
@@ -310,7 +311,7 @@ fn a_peer_that_never_answers_a_close_or_is_silent_or_half_open() {
     ];
     for (name, until) in states {
         let (start, mut out) = (Instant::now(), Vec::new());
-        let mut ws = Connection::server(&Arc::new(Limits::default()), start);
+        let mut ws = Connection::server(&Agreed::default(), &Arc::new(Limits::default()), start);
         until(&mut ws, start, &mut out);
         let mut expired = Expired::Nothing;
         while !matches!(expired, Expired::PeerSilent | Expired::CloseUnanswered) {

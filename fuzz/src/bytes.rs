@@ -1,15 +1,20 @@
 //! Frame header, masking and UTF-8: against a reference, and back.
 
-use tautline::frame::{FrameHeader, Opcode, Role};
+use tautline::frame::{FrameHeader, Opcode, Role, Rsv1};
 use tautline::utf8::Utf8;
 
 /// What parses is written back as the same bytes; what is written parses back. A prefix asks for more until the byte
 /// that decides.
 pub fn frame_header(data: &[u8]) {
-    for sender in [Role::Client, Role::Server] {
-        let decided = FrameHeader::parse(data, sender);
-        let needed =
-            (0..=data.len()).find(|&cut| FrameHeader::parse(&data[..cut], sender) != Ok(None));
+    for (sender, rsv1) in [
+        (Role::Client, Rsv1::Reserved),
+        (Role::Client, Rsv1::Compressed),
+        (Role::Server, Rsv1::Reserved),
+        (Role::Server, Rsv1::Compressed),
+    ] {
+        let parse = |bytes| FrameHeader::parse(bytes, sender, rsv1);
+        let decided = parse(data);
+        let needed = (0..=data.len()).find(|&cut| parse(&data[..cut]) != Ok(None));
         match (decided, needed) {
             (Ok(None), needed) => assert_eq!(needed, None),
             (Ok(Some((header, bytes))), needed) => {
@@ -20,10 +25,12 @@ pub fn frame_header(data: &[u8]) {
                 assert_eq!(out, data[..bytes]);
                 assert!(!header.opcode.is_control() || header.fin && header.payload_bytes <= 125);
                 assert_eq!(header.mask.is_some(), sender == Role::Client);
+                let begins = matches!(header.opcode, Opcode::Text | Opcode::Binary);
+                assert!(!header.rsv1 || (begins && rsv1 == Rsv1::Compressed));
             }
             (Err(violation), needed) => {
                 let needed = needed.expect("the whole is refused");
-                assert_eq!(FrameHeader::parse(&data[..needed], sender), Err(violation));
+                assert_eq!(parse(&data[..needed]), Err(violation));
                 assert_eq!(violation.close_code().get(), 1002);
             }
         }
@@ -32,7 +39,8 @@ pub fn frame_header(data: &[u8]) {
         let mut out = b"before".to_vec();
         header.write(&mut out);
         let bytes = &out[6..];
-        assert_eq!(FrameHeader::parse(bytes, sender), Ok(Some((header, bytes.len()))));
+        let parsed = FrameHeader::parse(bytes, sender, Rsv1::Compressed);
+        assert_eq!(parsed, Ok(Some((header, bytes.len()))));
     }
 }
 
@@ -57,7 +65,8 @@ fn made_up(data: &[u8]) -> Option<(FrameHeader, Role)> {
         0 => (None, Role::Server),
         _ => (Some(key), Role::Client),
     };
-    Some((FrameHeader { fin, opcode, mask, payload_bytes }, sender))
+    let rsv1 = choice & 0x20 != 0 && matches!(opcode, Opcode::Text | Opcode::Binary);
+    Some((FrameHeader { fin, rsv1, opcode, mask, payload_bytes }, sender))
 }
 
 /// A key, an offset, a place to split, and a payload: masked at once and in two pieces as byte by byte.

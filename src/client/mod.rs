@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::close::CloseCode;
-use crate::connection::{Connection, Event, Expired, Message, OwnedMessage, Part};
+use crate::connection::{Connection, Event, Expired, Message, Outgoing, OwnedMessage, Part};
 use crate::error::{SendError, Violation};
 use crate::handshake::{Agreed, AnswerError, ClientRequest, UrlError};
 use crate::limits::Limits;
@@ -87,7 +87,8 @@ impl Client {
             if let Some((consumed, agreed)) = handshake.receive(buffered, &limits)? {
                 stream.set_read_timeout(None)?;
                 let pong_within = limits.pong_within;
-                let connection = Connection::client(&Arc::new(limits), Instant::now(), RandomKeys);
+                let limits = Arc::new(limits);
+                let connection = Connection::client(&agreed, &limits, Instant::now(), RandomKeys);
                 let unread = consumed..end;
                 return Ok(Self {
                     stream,
@@ -157,7 +158,10 @@ impl Client {
     ///
     /// After [`close`](Self::close), when the stream fails, or with [`ClientError::TimedOut`] when the peer takes nothing
     /// for [`pong_within`](Limits::pong_within); what it did not take is then written by the next call.
-    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> Result<(), ClientError> {
+    pub fn send<'m>(
+        &mut self,
+        message: impl Into<Outgoing<Message<'m>>>,
+    ) -> Result<(), ClientError> {
         self.connection.send(message, &mut self.out)?;
         self.write_out()
     }
@@ -167,7 +171,10 @@ impl Client {
     /// # Errors
     ///
     /// As [`send`](Self::send), and for a part of another kind than those before.
-    pub fn send_part(&mut self, part: Part<'_>) -> Result<(), ClientError> {
+    pub fn send_part<'m>(
+        &mut self,
+        part: impl Into<Outgoing<Part<'m>>>,
+    ) -> Result<(), ClientError> {
         self.connection.send_part(part, &mut self.out)?;
         self.write_out()
     }

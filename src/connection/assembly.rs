@@ -1,6 +1,7 @@
 //! What a receiver keeps while a frame is cut in half or a fragmented message is open.
 
 use super::message::{Delivery, Kind, OwnedMessage};
+use crate::deflate::Inflater;
 use crate::error::Violation;
 use crate::frame::FrameHeader;
 use crate::limits::Limits;
@@ -15,6 +16,8 @@ pub(super) struct Progress {
     pub(super) frame: Option<Frame>,
     /// The message that is open.
     pub(super) message: Option<Open>,
+    /// What inflates it, where it is compressed.
+    pub(super) inflater: Option<Inflater>,
     /// The payload of a control frame, at most 125 bytes.
     pub(super) control: Vec<u8>,
 }
@@ -59,7 +62,7 @@ impl Progress {
 pub(super) struct Open {
     pub(super) kind: Kind,
     pub(super) delivery: Delivery,
-    /// Payload bytes received so far.
+    /// Bytes of the message so far, after inflating.
     pub(super) bytes: u64,
     pub(super) utf8: Utf8,
     fragments: u32,
@@ -119,6 +122,28 @@ impl Open {
             }
         }
         Ok(())
+    }
+
+    /// Adds inflated text to the message, up to the limit that no header has announced it to cross.
+    pub(super) fn gather_within(&mut self, text: &[u8], limits: &Limits) -> Result<(), Violation> {
+        let room = (limits.message_bytes_max as u64).saturating_sub(self.bytes);
+        match usize::try_from(room) {
+            Ok(room) if room < text.len() && self.delivery == Delivery::Whole => {
+                self.gather(text.get(..room).unwrap_or_default())?;
+                Err(Violation::MessageTooBig)
+            }
+            _ => self.gather(text),
+        }
+    }
+
+    /// What was gathered, as a part of its own. `None` where there is nothing to deliver.
+    pub(super) fn take_part(&mut self, last: bool) -> Result<Option<OwnedMessage>, Violation> {
+        let part = match self.kind {
+            Kind::Binary => OwnedMessage::Binary(std::mem::take(&mut self.data)),
+            Kind::Text if last && !self.utf8.is_complete() => return Err(Violation::InvalidUtf8),
+            Kind::Text => OwnedMessage::Text(std::mem::take(&mut self.text)),
+        };
+        Ok(Some(part).filter(|part| last || !part.as_message().as_bytes().is_empty()))
     }
 
     /// The message, now that its last byte is there.

@@ -29,6 +29,16 @@ impl<'a> Message<'a> {
         }
     }
 
+    /// To be sent compressed, however short it is, where that makes it shorter.
+    pub const fn compressed(self) -> Outgoing<Self> {
+        Outgoing { content: self, compress: Compress::Always }
+    }
+
+    /// To be sent as it is: it has a secret in it, or does not compress.
+    pub const fn uncompressed(self) -> Outgoing<Self> {
+        Outgoing { content: self, compress: Compress::Never }
+    }
+
     pub(crate) const fn kind(self) -> Kind {
         match self {
             Self::Text(_) => Kind::Text,
@@ -77,6 +87,68 @@ pub struct Part<'a> {
     pub data: Message<'a>,
     /// Whether the message ends here.
     pub last: bool,
+}
+
+impl<'a> Part<'a> {
+    /// To be sent compressed. The first part of a message decides for all.
+    pub const fn compressed(self) -> Outgoing<Self> {
+        Outgoing { content: self, compress: Compress::Always }
+    }
+
+    /// To be sent as it is. The first part of a message decides for all.
+    pub const fn uncompressed(self) -> Outgoing<Self> {
+        Outgoing { content: self, compress: Compress::Never }
+    }
+}
+
+/// A [`Message`] or [`Part`] to be sent, and whether it is to be compressed.
+///
+/// ```
+/// use tautline::Message;
+/// # use tautline::{Sender, handshake::Agreed};
+/// # let (mut sender, mut out) = (Sender::server(&Agreed::default()), Vec::new());
+///
+/// sender.send("worth compressing if it is long enough", &mut out)?;
+/// sender.send(Message::Text("a password").uncompressed(), &mut out)?;
+/// # Ok::<(), tautline::SendError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outgoing<T> {
+    /// What is to be sent.
+    pub content: T,
+    /// Whether it is to be compressed.
+    pub compress: Compress,
+}
+
+/// Whether a message is to be compressed, where permessage-deflate was agreed on. One that would not get shorter is sent
+/// as it is in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Compress {
+    /// If it is long enough to gain something.
+    #[default]
+    IfWorthwhile,
+    /// However short it is.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl<T> From<T> for Outgoing<T> {
+    fn from(content: T) -> Self {
+        Self { content, compress: Compress::IfWorthwhile }
+    }
+}
+
+impl<'a> From<&'a str> for Outgoing<Message<'a>> {
+    fn from(text: &'a str) -> Self {
+        Message::from(text).into()
+    }
+}
+
+impl<'a> From<&'a [u8]> for Outgoing<Message<'a>> {
+    fn from(data: &'a [u8]) -> Self {
+        Message::from(data).into()
+    }
 }
 
 /// How messages are delivered.

@@ -6,6 +6,7 @@
 mod assembly;
 mod deadlines;
 mod message;
+mod prepared;
 mod receiver;
 mod sender;
 
@@ -15,13 +16,18 @@ use std::time::Instant;
 use crate::close::CloseCode;
 use crate::error::{SendError, Violation};
 use crate::frame::Role;
+use crate::handshake::Agreed;
 use crate::limits::Limits;
 pub(crate) use deadlines::{Deadlines, Due};
-pub use message::{Delivery, Event, Message, OwnedMessage, Part};
+pub use message::{Compress, Delivery, Event, Message, Outgoing, OwnedMessage, Part};
+pub use prepared::Prepared;
 pub use receiver::{Events, Receiver};
-#[cfg(feature = "reactor")]
-pub(crate) use sender::write_for_all;
 pub use sender::{MaskKeys, Sender};
+#[cfg(feature = "reactor")]
+pub(crate) use {
+    message::Kind,
+    prepared::{Encoding, encode, encode_payload},
+};
 
 /// A WebSocket connection: a [`Receiver`] and a [`Sender`] tied together, with deadlines.
 ///
@@ -29,9 +35,10 @@ pub use sender::{MaskKeys, Sender};
 ///
 /// ```
 /// use std::{sync::Arc, time::Instant};
-/// use tautline::{Connection, Event, Limits};
+/// use tautline::{Connection, Event, Limits, handshake::Agreed};
 ///
-/// let mut ws = Connection::server(&Arc::new(Limits::default()), Instant::now());
+/// let agreed = Agreed::default(); // from the opening handshake
+/// let mut ws = Connection::server(&agreed, &Arc::new(Limits::default()), Instant::now());
 /// let mut out = Vec::new(); // what goes to the peer next
 ///
 /// // Bytes came from the peer: a masked "Hello".
@@ -71,13 +78,20 @@ pub struct Connection {
 
 impl Connection {
     /// The server's end of a connection whose opening handshake is done.
-    pub fn server(limits: &Arc<Limits>, now: Instant) -> Self {
-        Self::new(Receiver::new(Role::Server, Arc::clone(limits)), Sender::server(), now)
+    pub fn server(agreed: &Agreed, limits: &Arc<Limits>, now: Instant) -> Self {
+        let receiver = Receiver::new(Role::Server, agreed, Arc::clone(limits));
+        Self::new(receiver, Sender::server(agreed), now)
     }
 
     /// The client's end of a connection whose opening handshake is done.
-    pub fn client(limits: &Arc<Limits>, now: Instant, keys: impl MaskKeys + 'static) -> Self {
-        Self::new(Receiver::new(Role::Client, Arc::clone(limits)), Sender::client(keys), now)
+    pub fn client(
+        agreed: &Agreed,
+        limits: &Arc<Limits>,
+        now: Instant,
+        keys: impl MaskKeys + 'static,
+    ) -> Self {
+        let receiver = Receiver::new(Role::Client, agreed, Arc::clone(limits));
+        Self::new(receiver, Sender::client(agreed, keys), now)
     }
 
     fn new(receiver: Receiver, sender: Sender, now: Instant) -> Self {
@@ -115,10 +129,23 @@ impl Connection {
     /// As there.
     pub fn send<'m>(
         &mut self,
-        message: impl Into<Message<'m>>,
+        message: impl Into<Outgoing<Message<'m>>>,
         out: &mut Vec<u8>,
     ) -> Result<(), SendError> {
         self.sender.send(message, out)
+    }
+
+    /// See [`Sender::send_prepared`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn send_prepared(
+        &mut self,
+        prepared: &mut Prepared,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        self.sender.send_prepared(prepared, out)
     }
 
     /// See [`Sender::send_part`].
@@ -126,7 +153,11 @@ impl Connection {
     /// # Errors
     ///
     /// As there.
-    pub fn send_part(&mut self, part: Part<'_>, out: &mut Vec<u8>) -> Result<(), SendError> {
+    pub fn send_part<'m>(
+        &mut self,
+        part: impl Into<Outgoing<Part<'m>>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
         self.sender.send_part(part, out)
     }
 

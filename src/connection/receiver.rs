@@ -6,8 +6,10 @@ use std::sync::Arc;
 use super::assembly::{Frame, Open, Progress};
 use super::message::{Delivery, Event, Kind, Message, OwnedMessage, Part};
 use crate::close::{Close, CloseCode};
+use crate::deflate::{History, Inflater, Receiving};
 use crate::error::Violation;
-use crate::frame::{FrameHeader, Opcode, Role};
+use crate::frame::{FrameHeader, Opcode, Role, Rsv1};
+use crate::handshake::Agreed;
 use crate::limits::Limits;
 
 /// The receiving half of a connection.
@@ -21,7 +23,14 @@ pub struct Receiver {
     state: State,
     role: Role,
     delivery: Delivery,
+    /// How the peer may compress, if it may.
+    inflating: Option<Receiving>,
+    /// What its next compressed message may refer to.
+    history: History,
 }
+
+/// The compressed bytes of one step: those of them that are not taken are masked again.
+const COMPRESSED_STEP_BYTES: usize = 16 * 1024;
 
 /// ```text
 ///          whole frames            close frame
@@ -44,9 +53,17 @@ enum State {
 }
 
 impl Receiver {
-    /// The receiving half for an endpoint of this role.
-    pub fn new(role: Role, limits: Arc<Limits>) -> Self {
-        Self { limits, state: State::Ready, role, delivery: Delivery::Whole }
+    /// The receiving half for an endpoint of this role, after a handshake that came to this.
+    pub fn new(role: Role, agreed: &Agreed, limits: Arc<Limits>) -> Self {
+        let inflating = agreed.deflate.map(|deflate| deflate.receiving());
+        Self {
+            limits,
+            state: State::Ready,
+            role,
+            delivery: Delivery::Whole,
+            inflating,
+            history: Default::default(),
+        }
     }
 
     /// Takes bytes from the peer, and gives what is in them as events.
@@ -82,6 +99,11 @@ impl Receiver {
         self.role
     }
 
+    fn parse(&self, bytes: &[u8]) -> Result<Option<(FrameHeader, usize)>, Violation> {
+        let rsv1 = if self.inflating.is_some() { Rsv1::Compressed } else { Rsv1::Reserved };
+        FrameHeader::parse(bytes, self.role.peer(), rsv1)
+    }
+
     pub(super) fn fail(&mut self, violation: Violation) -> Violation {
         self.state = State::Failed(violation);
         violation
@@ -108,8 +130,8 @@ enum Whole {
     Text(String),
     Binary(Vec<u8>),
     Control(Opcode, Vec<u8>),
-    /// A character whose first bytes came with an earlier run, and whether the message ends with it.
-    Character(String, bool),
+    /// A part of a message, and whether the message ends with it.
+    Part(OwnedMessage, bool),
 }
 
 /// What one step of the machine came to.
@@ -183,9 +205,7 @@ impl<'a> Events<'a> {
     /// A frame begins, and no message is open. The way of nearly all messages: nothing is copied or allocated.
     #[inline]
     fn step_ready(&mut self) -> Result<Step<'a>, Violation> {
-        let Some((header, header_bytes)) =
-            FrameHeader::parse(self.bytes, self.receiver.role.peer())?
-        else {
+        let Some((header, header_bytes)) = self.receiver.parse(self.bytes)? else {
             if !self.bytes.is_empty() {
                 let mut progress = Progress::default();
                 progress.keep_header(self.take(self.bytes.len()));
@@ -198,8 +218,9 @@ impl<'a> Events<'a> {
         }
         check_size(&header, 0, self.receiver.delivery, &self.receiver.limits)?;
         let there = self.bytes.len() - header_bytes;
+        let whole = !header.rsv1 && (header.fin || header.opcode.is_control());
         let length = match usize::try_from(header.payload_bytes) {
-            Ok(length) if length <= there && (header.fin || header.opcode.is_control()) => length,
+            Ok(length) if length <= there && whole => length,
             _ => {
                 self.take(header_bytes);
                 return self.begin_frame(header, Box::default());
@@ -237,28 +258,31 @@ impl<'a> Events<'a> {
 
     /// A header was cut in half, or a fragmented message waits for its next frame.
     fn step_header(&mut self) -> Result<Step<'a>, Violation> {
-        let State::Busy(progress) = &mut self.receiver.state else { return Ok(Step::Again) };
+        let mut progress = match mem::replace(&mut self.receiver.state, State::Ready) {
+            State::Busy(progress) => progress,
+            other => {
+                self.receiver.state = other;
+                return Ok(Step::Again);
+            }
+        };
         let kept = progress.header_bytes();
-        let sender = self.receiver.role.peer();
         let parsed = if kept == 0 {
-            FrameHeader::parse(self.bytes, sender)?
+            self.receiver.parse(self.bytes)?
         } else {
             progress.keep_header(self.bytes);
-            FrameHeader::parse(progress.kept_header(), sender)?
+            self.receiver.parse(progress.kept_header())?
         };
         let Some((header, header_bytes)) = parsed else {
             if kept == 0 {
                 progress.keep_header(self.bytes);
             }
             self.bytes = &mut [];
+            self.receiver.state = State::Busy(progress);
             return Ok(Step::Starved);
         };
         progress.forget_header();
         self.take(header_bytes - kept);
-        match mem::replace(&mut self.receiver.state, State::Ready) {
-            State::Busy(progress) => self.begin_frame(header, progress),
-            State::Ready | State::Closed | State::Failed(_) => Ok(Step::Again),
-        }
+        self.begin_frame(header, progress)
     }
 
     /// The header is whole: refuses what it announces, or makes room in the state for it.
@@ -277,9 +301,18 @@ impl<'a> Events<'a> {
                     open.count(&header, limits)?;
                 }
                 progress.message = Some(open);
+                progress.inflater = match self.receiver.inflating {
+                    Some(receiving) if header.rsv1 => {
+                        Some(Inflater::begin(receiving, &self.receiver.history)?)
+                    }
+                    _ => None,
+                };
             }
             (Opcode::Continuation, Some(open)) => {
-                check_size(&header, open.bytes, open.delivery, limits)?;
+                // What compressed bytes come to is counted when they are inflated.
+                if progress.inflater.is_none() {
+                    check_size(&header, open.bytes, open.delivery, limits)?;
+                }
                 open.count(&header, limits)?;
             }
             //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
@@ -309,10 +342,13 @@ impl<'a> Events<'a> {
         }
         let mut length =
             usize::try_from(missing).map_or(self.bytes.len(), |it| it.min(self.bytes.len()));
-        if let Some(open) = &progress.message
-            && !header.opcode.is_control()
-        {
-            length = open.cut(length);
+        if !header.opcode.is_control() {
+            if progress.inflater.is_some() {
+                return self.step_compressed(header, length);
+            }
+            if let Some(open) = &progress.message {
+                length = open.cut(length);
+            }
         }
         let bytes = mem::take(&mut self.bytes);
         let (piece, rest) = bytes.split_at_mut_checked(length).unwrap_or((&mut [], &mut []));
@@ -328,6 +364,55 @@ impl<'a> Events<'a> {
         } else {
             self.data(piece, ended && header.fin)
         }
+    }
+
+    /// A piece of a compressed message, as much of it as makes one step's worth of text.
+    fn step_compressed(
+        &mut self,
+        header: FrameHeader,
+        length: usize,
+    ) -> Result<Step<'a>, Violation> {
+        let Receiver { state, limits, inflating, history, .. } = &mut *self.receiver;
+        let State::Busy(progress) = state else { return Ok(Step::Again) };
+        let Progress { frame: current, message: Some(open), inflater: Some(inflater), .. } =
+            &mut **progress
+        else {
+            return Ok(Step::Again);
+        };
+        let Some(frame) = current else { return Ok(Step::Again) };
+        let offered = length.min(COMPRESSED_STEP_BYTES);
+        let bytes = mem::take(&mut self.bytes);
+        let input = bytes.get_mut(..offered).unwrap_or_default();
+        unmask(input, &header, frame.received);
+        let (taken, text) = inflater.step(input)?;
+        open.gather_within(text, limits)?;
+        frame.received += taken as u64;
+        // What was not taken belongs to the next step: it is as it came.
+        let (_, rest) = bytes.split_at_mut_checked(taken).unwrap_or_default();
+        let untaken = rest.get_mut(..offered.saturating_sub(taken)).unwrap_or_default();
+        unmask(untaken, &header, frame.received);
+        self.bytes = rest;
+
+        let frame_ended = frame.missing() == 0;
+        let last = frame_ended && header.fin;
+        if frame_ended {
+            *current = None;
+        }
+        if last && let Some(receiving) = *inflating {
+            inflater.finish(receiving, history)?;
+        }
+        match (open.delivery, last) {
+            (Delivery::Whole, false) => return Ok(Step::Again),
+            (Delivery::Whole, true) => self.whole = open.finish()?.into(),
+            (Delivery::Parts, _) => match open.take_part(last)? {
+                Some(part) => self.whole = Whole::Part(part, last),
+                None => return Ok(Step::Again),
+            },
+        }
+        if last {
+            *state = State::Ready;
+        }
+        Ok(Step::Whole)
     }
 
     /// A piece of a control frame's payload.
@@ -367,10 +452,7 @@ impl<'a> Events<'a> {
                 if !last {
                     return Ok(Step::Again);
                 }
-                self.whole = match open.finish()? {
-                    OwnedMessage::Text(text) => Whole::Text(text),
-                    OwnedMessage::Binary(data) => Whole::Binary(data),
-                };
+                self.whole = open.finish()?.into();
                 Step::Whole
             }
         };
@@ -396,7 +478,7 @@ impl<'a> Events<'a> {
                     return Err(Violation::InvalidUtf8);
                 }
                 if let Some(joined) = valid.joined {
-                    *whole = Whole::Character(joined.into(), last);
+                    *whole = Whole::Part(OwnedMessage::Text(joined.into()), last);
                     return Ok(Step::Whole);
                 }
                 Message::Text(valid.text)
@@ -413,9 +495,7 @@ impl<'a> Events<'a> {
         Ok(Some(match &self.whole {
             Whole::Text(text) => Event::Message(Message::Text(text)),
             Whole::Binary(data) => Event::Message(Message::Binary(data)),
-            Whole::Character(text, last) => {
-                Event::Part(Part { data: Message::Text(text), last: *last })
-            }
+            Whole::Part(part, last) => Event::Part(Part { data: part.as_message(), last: *last }),
             Whole::Control(Opcode::Ping, payload) => Event::Ping(payload),
             Whole::Control(Opcode::Pong, payload) => Event::Pong(payload),
             Whole::Control(_, payload) => Event::Close(parse_close(payload)?),
@@ -429,6 +509,15 @@ impl<'a> Events<'a> {
         let (taken, rest) = bytes.split_at_mut_checked(length).unwrap_or((&mut [], &mut []));
         self.bytes = rest;
         taken
+    }
+}
+
+impl From<OwnedMessage> for Whole {
+    fn from(message: OwnedMessage) -> Self {
+        match message {
+            OwnedMessage::Text(text) => Self::Text(text),
+            OwnedMessage::Binary(data) => Self::Binary(data),
+        }
     }
 }
 
@@ -447,7 +536,8 @@ fn check_size(
     delivery: Delivery,
     limits: &Limits,
 ) -> Result<(), Violation> {
-    if delivery == Delivery::Parts {
+    // What compressed bytes come to is counted when they are inflated.
+    if delivery == Delivery::Parts || header.rsv1 {
         return Ok(());
     }
     match before.checked_add(header.payload_bytes) {

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use super::message::{Event, Kind, Message, Part};
+use super::message::{Compress, Event, Kind, Message, Outgoing, Part};
+use super::prepared::{Encoding, Prepared};
 use crate::close::{Close, CloseCode, REASON_BYTES_MAX};
+use crate::deflate::{Compressor, History, Sending};
 use crate::error::{SendError, Violation};
-#[cfg(feature = "reactor")]
-use crate::frame::Role;
-use crate::frame::{CONTROL_BYTES_MAX, FrameHeader, Opcode, mask};
+use crate::frame::{CONTROL_BYTES_MAX, FrameHeader, Opcode, Role, Rsv1, mask};
+use crate::handshake::Agreed;
 use crate::limits::Limits;
 
 /// Where a client's masking keys come from.
@@ -38,17 +39,23 @@ pub struct Sender {
     keys: Option<Box<dyn MaskKeys>>,
     /// What is owed to the peer and waits for [`flush`](Self::flush).
     owed: Option<Box<Owed>>,
-    state: State,
+    /// The message in parts that is unfinished.
+    in_parts: Option<Box<InParts>>,
+    /// A close frame was written. Nothing may follow.
+    closed: bool,
+    /// How messages are compressed, if they may be.
+    deflating: Option<Sending>,
+    /// What the next compressed message may refer to.
+    history: History,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// Between two messages.
-    Open,
-    /// Inside a message in parts.
-    InParts(Kind),
-    /// A close frame was written. Nothing may follow.
-    Closed,
+#[derive(Debug)]
+struct InParts {
+    kind: Kind,
+    /// What compresses it, if it is a compressed one.
+    compressor: Option<Compressor>,
+    /// Messages that were encoded for many have to follow it.
+    followed: bool,
 }
 
 /// Answers to control frames. There is room for one pong and one close, however many frames the peer sends.
@@ -62,14 +69,26 @@ struct Owed {
 }
 
 impl Sender {
-    /// The sending half of a server: frames are not masked.
-    pub fn server() -> Self {
-        Self { keys: None, owed: None, state: State::Open }
+    /// The sending half of a server, after a handshake that came to this: frames are not masked.
+    pub fn server(agreed: &Agreed) -> Self {
+        Self::new(agreed, None)
     }
 
-    /// The sending half of a client: each frame is masked with a key of its own.
-    pub fn client(keys: impl MaskKeys + 'static) -> Self {
-        Self { keys: Some(Box::new(keys)), owed: None, state: State::Open }
+    /// The sending half of a client, after a handshake that came to this: each frame is masked with a key of its own.
+    pub fn client(agreed: &Agreed, keys: impl MaskKeys + 'static) -> Self {
+        Self::new(agreed, Some(Box::new(keys)))
+    }
+
+    fn new(agreed: &Agreed, keys: Option<Box<dyn MaskKeys>>) -> Self {
+        let deflating = agreed.deflate.and_then(|deflate| deflate.sending());
+        Self {
+            keys,
+            owed: None,
+            in_parts: None,
+            closed: false,
+            deflating,
+            history: Default::default(),
+        }
     }
 
     /// Sends a message in one frame.
@@ -80,20 +99,41 @@ impl Sender {
     #[inline]
     pub fn send<'m>(
         &mut self,
-        message: impl Into<Message<'m>>,
+        message: impl Into<Outgoing<Message<'m>>>,
         out: &mut Vec<u8>,
     ) -> Result<(), SendError> {
-        match self.state {
-            _ if self.is_closed() => Err(SendError::Closed),
-            State::Open => {
-                self.flush(out);
-                let message = message.into();
-                self.write(true, message.kind().opcode(), message.as_bytes(), out);
-                Ok(())
-            }
-            State::InParts(_) => Err(SendError::PartsUnfinished),
-            State::Closed => Err(SendError::Closed),
+        self.begin_message(out)?;
+        let key = self.next_key();
+        write_message(message.into().into(), self.deflating, &mut self.history, key, out);
+        Ok(())
+    }
+
+    /// Sends a message that was encoded before.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Self::send).
+    pub fn send_prepared(
+        &mut self,
+        prepared: &mut Prepared,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        self.begin_message(out)?;
+        self.send_encoded(prepared.frame(self.encoding()), out);
+        Ok(())
+    }
+
+    /// Whether a message may begin; then writes what is owed before it.
+    #[inline]
+    fn begin_message(&mut self, out: &mut Vec<u8>) -> Result<(), SendError> {
+        if self.is_closed() {
+            return Err(SendError::Closed);
         }
+        if self.in_parts.is_some() {
+            return Err(SendError::PartsUnfinished);
+        }
+        self.flush(out);
+        Ok(())
     }
 
     /// Sends a part of a message as a fragment. All parts of a message are of one kind, and
@@ -102,18 +142,45 @@ impl Sender {
     /// # Errors
     ///
     /// As [`send`](Self::send), also where the kind is not that of the parts before.
-    pub fn send_part(&mut self, part: Part<'_>, out: &mut Vec<u8>) -> Result<(), SendError> {
-        let kind = part.data.kind();
-        let opcode = match self.state {
-            _ if self.is_closed() => return Err(SendError::Closed),
-            State::Open => kind.opcode(),
-            State::InParts(open) if open == kind => Opcode::Continuation,
-            State::InParts(_) => return Err(SendError::PartsUnfinished),
-            State::Closed => return Err(SendError::Closed),
-        };
+    pub fn send_part<'m>(
+        &mut self,
+        part: impl Into<Outgoing<Part<'m>>>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
+        let Outgoing { content: part, compress } = part.into();
+        let (kind, payload) = (part.data.kind(), part.data.as_bytes());
+        if self.is_closed() {
+            return Err(SendError::Closed);
+        }
+        if self.in_parts.as_ref().is_some_and(|open| open.kind != kind) {
+            return Err(SendError::PartsUnfinished);
+        }
         self.flush(out);
-        self.write(part.last, opcode, part.data.as_bytes(), out);
-        self.state = if part.last { State::Open } else { State::InParts(kind) };
+        let (opcode, mut open) = match self.in_parts.take() {
+            Some(open) => (Opcode::Continuation, open),
+            None => {
+                let deflating = self.deflating.filter(|it| wants(compress, it, payload.len()));
+                let compressor = deflating.map(|it| Compressor::begin(&it, &self.history));
+                (kind.opcode(), Box::new(InParts { kind, compressor, followed: false }))
+            }
+        };
+        let rsv1 = open.compressor.is_some() && opcode != Opcode::Continuation;
+        let start = Start { fin: part.last, rsv1, opcode };
+        match (&mut open.compressor, self.deflating) {
+            (Some(compressor), Some(deflating)) => {
+                // Without a limit, a compressor always comes to a result.
+                let compressed = compressor.compress(payload, part.last, usize::MAX);
+                self.write(start, compressed.unwrap_or_default(), out);
+                deflating.remember(&mut self.history, payload);
+                if open.followed {
+                    deflating.forget(&mut self.history);
+                }
+            }
+            _ => self.write(start, payload, out),
+        }
+        if !part.last {
+            self.in_parts = Some(open);
+        }
         Ok(())
     }
 
@@ -194,7 +261,7 @@ impl Sender {
 
     /// Whether a close frame was sent, or is owed.
     pub fn is_closed(&self) -> bool {
-        self.state == State::Closed || self.owed.as_ref().is_some_and(|owed| owed.close.is_some())
+        self.closed || self.owed.as_ref().is_some_and(|owed| owed.close.is_some())
     }
 
     /// Whether [`flush`](Self::flush) has something to write.
@@ -211,24 +278,37 @@ impl Sender {
     /// Whether a message in parts is unfinished.
     #[cfg(feature = "reactor")]
     pub(crate) fn is_in_parts(&self) -> bool {
-        matches!(self.state, State::InParts(_))
+        self.in_parts.is_some()
     }
 
-    /// Appends frames that were encoded for all receivers by [`write_for_all`].
-    #[cfg(feature = "reactor")]
+    /// Which encoding of a message that is sent to many is the one for this peer.
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.deflating.map(Sending::without_history)
+    }
+
+    /// Appends frames that were [encoded](Self::encoding) for all such peers.
     pub(crate) fn send_encoded(&mut self, mut frames: &[u8], out: &mut Vec<u8>) {
+        if let Some(deflating) = &self.deflating {
+            deflating.forget(&mut self.history);
+        }
+        if let Some(open) = &mut self.in_parts {
+            open.followed = true;
+        }
         if self.keys.is_none() {
             return out.extend_from_slice(frames);
         }
         // A client masks each receiver's frames with keys of its own.
-        while let Ok(Some((header, header_bytes))) = FrameHeader::parse(frames, Role::Server) {
+        while let Ok(Some((header, header_bytes))) =
+            FrameHeader::parse(frames, Role::Server, Rsv1::Compressed)
+        {
             let length = usize::try_from(header.payload_bytes).unwrap_or(usize::MAX);
             let Some((payload, rest)) =
                 frames.get(header_bytes..).and_then(|it| it.split_at_checked(length))
             else {
                 return;
             };
-            self.write(header.fin, header.opcode, payload, out);
+            let FrameHeader { fin, rsv1, opcode, .. } = header;
+            self.write(Start { fin, rsv1, opcode }, payload, out);
             frames = rest;
         }
     }
@@ -246,7 +326,7 @@ impl Sender {
             return Err(SendError::ControlTooLong(payload.len()));
         }
         self.flush(out);
-        self.write(true, opcode, payload, out);
+        self.write(Start::control(opcode), payload, out);
         Ok(())
     }
 
@@ -275,18 +355,23 @@ impl Sender {
     fn flush_owed(&mut self, out: &mut Vec<u8>) {
         let Some(owed) = self.owed.take() else { return };
         if let Some(pong) = owed.pong {
-            self.write(true, Opcode::Pong, &pong, out);
+            self.write(Start::control(Opcode::Pong), &pong, out);
         }
         if let Some(body) = owed.close {
-            self.write(true, Opcode::Close, &body, out);
-            self.state = State::Closed;
+            self.write(Start::control(Opcode::Close), &body, out);
+            self.closed = true;
         }
     }
 
     #[inline]
-    fn write(&mut self, fin: bool, opcode: Opcode, payload: &[u8], out: &mut Vec<u8>) {
-        let key = self.keys.as_mut().map(|keys| keys.next_key());
-        write_frame(fin, opcode, key, payload, out);
+    fn write(&mut self, start: Start, payload: &[u8], out: &mut Vec<u8>) {
+        let key = self.next_key();
+        write_frame(start, key, payload, out);
+    }
+
+    #[inline]
+    fn next_key(&mut self) -> Option<[u8; 4]> {
+        self.keys.as_mut().map(|keys| keys.next_key())
     }
 }
 
@@ -295,33 +380,77 @@ impl fmt::Debug for Sender {
         f.debug_struct("Sender")
             .field("masks", &self.keys.is_some())
             .field("owed", &self.owed)
-            .field("state", &self.state)
-            .finish()
+            .field("in_parts", &self.in_parts)
+            .field("closed", &self.closed)
+            .field("deflating", &self.deflating)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The first byte of a frame.
+#[derive(Clone, Copy)]
+struct Start {
+    fin: bool,
+    rsv1: bool,
+    opcode: Opcode,
+}
+
+impl Start {
+    fn control(opcode: Opcode) -> Self {
+        Self { fin: true, rsv1: false, opcode }
+    }
+}
+
+/// A message to be written in one frame: its kind, its payload, and whether that is to be compressed.
+#[derive(Clone, Copy)]
+pub(super) struct Payload<'a>(pub(super) Kind, pub(super) &'a [u8], pub(super) Compress);
+
+impl<'a> From<Outgoing<Message<'a>>> for Payload<'a> {
+    #[inline]
+    fn from(Outgoing { content, compress }: Outgoing<Message<'a>>) -> Self {
+        Self(content.kind(), content.as_bytes(), compress)
+    }
+}
+
+/// Appends a message in one frame to `out`, compressed where that is wanted and makes it shorter.
+#[inline]
+pub(super) fn write_message(
+    Payload(kind, payload, compress): Payload<'_>,
+    deflating: Option<Sending>,
+    history: &mut History,
+    key: Option<[u8; 4]>,
+    out: &mut Vec<u8>,
+) {
+    let opcode = kind.opcode();
+    if let Some(deflating) = deflating.filter(|it| wants(compress, it, payload.len())) {
+        let mut compressor = Compressor::begin(&deflating, history);
+        if let Some(shorter) = compressor.compress(payload, true, payload.len().saturating_sub(1)) {
+            write_frame(Start { fin: true, rsv1: true, opcode }, key, shorter, out);
+            return deflating.remember(history, payload);
+        }
+    }
+    write_frame(Start { fin: true, rsv1: false, opcode }, key, payload, out);
+}
+
+/// Whether a message of so many bytes is to be compressed.
+fn wants(compress: Compress, deflating: &Sending, bytes: usize) -> bool {
+    match compress {
+        Compress::IfWorthwhile => deflating.is_worthwhile(bytes),
+        Compress::Always => true,
+        Compress::Never => false,
     }
 }
 
 /// Appends a frame to `out`.
 #[inline]
-pub(crate) fn write_frame(
-    fin: bool,
-    opcode: Opcode,
-    key: Option<[u8; 4]>,
-    payload: &[u8],
-    out: &mut Vec<u8>,
-) {
+fn write_frame(start: Start, key: Option<[u8; 4]>, payload: &[u8], out: &mut Vec<u8>) {
+    let Start { fin, rsv1, opcode } = start;
     let payload_bytes = payload.len() as u64;
     out.reserve(FrameHeader::BYTES_MAX + payload.len());
-    FrameHeader { fin, opcode, mask: key, payload_bytes }.write(out);
+    FrameHeader { fin, rsv1, opcode, mask: key, payload_bytes }.write(out);
     let start = out.len();
     out.extend_from_slice(payload);
     if let (Some(key), Some(written)) = (key, out.get_mut(start..)) {
         mask(written, key, 0);
     }
-}
-
-/// Appends a message to `out` as a server sends it: the same bytes for every receiver.
-#[cfg(feature = "reactor")]
-#[inline]
-pub(crate) fn write_for_all(message: Message<'_>, out: &mut Vec<u8>) {
-    write_frame(true, message.kind().opcode(), None, message.as_bytes(), out);
 }

@@ -21,6 +21,16 @@ impl Role {
     }
 }
 
+/// What the first reserved bit means on a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Rsv1 {
+    /// Nothing: no frame may have it.
+    #[default]
+    Reserved,
+    /// The first frame of a compressed message has it: permessage-deflate was agreed on (RFC 7692 section 6).
+    Compressed,
+}
+
 /// What a frame is (RFC 6455 section 11.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -68,10 +78,10 @@ impl Opcode {
 /// The header of a frame. One that was parsed is legal for the role that sent it.
 ///
 /// ```
-/// use tautline::frame::{FrameHeader, Opcode, Role};
+/// use tautline::frame::{FrameHeader, Opcode, Role, Rsv1};
 ///
 /// let frame = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]; // a masked "Hello"
-/// let (header, bytes) = FrameHeader::parse(&frame, Role::Client)?.expect("enough bytes");
+/// let (header, bytes) = FrameHeader::parse(&frame, Role::Client, Rsv1::Reserved)?.expect("enough bytes");
 /// assert_eq!(bytes, 6);
 /// assert_eq!(header.opcode, Opcode::Text);
 /// assert_eq!(header.payload_bytes, 5);
@@ -81,6 +91,8 @@ impl Opcode {
 pub struct FrameHeader {
     /// Whether the frame is the last, or the only one, of its message.
     pub fin: bool,
+    /// Whether the frame begins a compressed message (RFC 7692 section 6).
+    pub rsv1: bool,
     /// What the frame is.
     pub opcode: Opcode,
     /// The masking key, in the frames of a client.
@@ -93,7 +105,8 @@ pub struct FrameHeader {
 pub(crate) const CONTROL_BYTES_MAX: usize = 125;
 
 const FIN: u8 = 0b1000_0000;
-const RSV: u8 = 0b0111_0000;
+const RSV1: u8 = 0b0100_0000;
+const RSV2_AND_RSV3: u8 = 0b0011_0000;
 const OPCODE: u8 = 0b0000_1111;
 const MASK: u8 = 0b1000_0000;
 const LENGTH: u8 = 0b0111_1111;
@@ -107,16 +120,20 @@ impl FrameHeader {
     pub const BYTES_MAX: usize = 14;
 
     /// Reads a header at the start of `bytes`, sent by `sender`: the header and its length, or `None` where bytes are
-    /// missing.
+    /// missing. What RSV1 means is what was agreed on.
     ///
     /// # Errors
     ///
     /// The first violation in the order of the bytes, as soon as the byte that shows it is there. All are answered
     /// with close code 1002.
     #[inline]
-    pub fn parse(bytes: &[u8], sender: Role) -> Result<Option<(Self, usize)>, Violation> {
+    pub fn parse(
+        bytes: &[u8],
+        sender: Role,
+        rsv1: Rsv1,
+    ) -> Result<Option<(Self, usize)>, Violation> {
         let Some((&first, rest)) = bytes.split_first() else { return Ok(None) };
-        let (fin, opcode) = parse_first(first)?;
+        let (fin, rsv1, opcode) = parse_first(first, rsv1)?;
         let Some((&second, rest)) = rest.split_first() else { return Ok(None) };
         let length = parse_second(second, opcode, sender)?;
 
@@ -142,7 +159,7 @@ impl FrameHeader {
                 None => return Ok(None),
             },
         };
-        Ok(Some((Self { fin, opcode, mask, payload_bytes }, 2 + extended + key)))
+        Ok(Some((Self { fin, rsv1, opcode, mask, payload_bytes }, 2 + extended + key)))
     }
 
     /// Appends the header to `out`, in its shortest form.
@@ -153,7 +170,8 @@ impl FrameHeader {
     pub fn write(&self, out: &mut Vec<u8>) {
         let fin = if self.fin { FIN } else { 0 };
         let masked = if self.mask.is_some() { MASK } else { 0 };
-        let first = fin | self.opcode as u8;
+        let rsv1 = if self.rsv1 { RSV1 } else { 0 };
+        let first = fin | rsv1 | self.opcode as u8;
         match self.payload_bytes {
             short @ 0..=125 => out.extend_from_slice(&[first, masked | short as u8]),
             length @ 126..=0xFFFF => {
@@ -175,11 +193,19 @@ impl FrameHeader {
 //# MUST be 0 unless an extension is negotiated that defines meanings
 //# for non-zero values.
 #[inline]
-fn parse_first(byte: u8) -> Result<(bool, Opcode), Violation> {
-    if byte & RSV != 0 {
+fn parse_first(byte: u8, rsv1: Rsv1) -> Result<(bool, bool, Opcode), Violation> {
+    let compressed = byte & RSV1 != 0;
+    if byte & RSV2_AND_RSV3 != 0 || (compressed && rsv1 == Rsv1::Reserved) {
         return Err(Violation::ReservedBits);
     }
     let opcode = Opcode::parse(byte & OPCODE)?;
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+    //# An endpoint MUST NOT set the "Per-Message Compressed" bit of control
+    //# frames and non-first fragments of a data message.  An endpoint
+    //# receiving such a frame MUST _Fail the WebSocket Connection_.
+    if compressed && !matches!(opcode, Opcode::Text | Opcode::Binary) {
+        return Err(Violation::ReservedBits);
+    }
     let fin = byte & FIN != 0;
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5
     //# All control frames MUST have a payload length of 125 bytes or less
@@ -187,7 +213,7 @@ fn parse_first(byte: u8) -> Result<(bool, Opcode), Violation> {
     if opcode.is_control() && !fin {
         return Err(Violation::FragmentedControl);
     }
-    Ok((fin, opcode))
+    Ok((fin, compressed, opcode))
 }
 
 /// The second byte's length, which may stand for a longer form.
@@ -247,13 +273,16 @@ mod tests {
     use proptest::prelude::*;
 
     /// The rules of section 5.2 for the first two bytes, written once more as a table of conditions.
-    fn expected(first: u8, second: u8, sender: Role) -> Result<(), Violation> {
+    fn expected(first: u8, second: u8, sender: Role, rsv1: Rsv1) -> Result<(), Violation> {
         let control = first & 0x08 != 0;
-        if first & 0x70 != 0 {
+        if first & 0x30 != 0 || (first & 0x40 != 0 && rsv1 == Rsv1::Reserved) {
             return Err(Violation::ReservedBits);
         }
         if matches!(first & 0x0F, 3..=7 | 11..=15) {
             return Err(Violation::ReservedOpcode(first & 0x0F));
+        }
+        if first & 0x40 != 0 && !matches!(first & 0x0F, 1 | 2) {
+            return Err(Violation::ReservedBits);
         }
         if control && first < 0x80 {
             return Err(Violation::FragmentedControl);
@@ -268,17 +297,22 @@ mod tests {
 
     #[test]
     fn all_65_536_two_byte_headers_are_judged_as_section_5_2_says() {
-        for sender in [Role::Client, Role::Server] {
-            for first in 0..=255 {
-                for second in 0..=255 {
-                    let verdict = FrameHeader::parse(&[first, second], sender).map(|_| ());
-                    assert_eq!(verdict, expected(first, second, sender), "{first:#x} {second:#x}");
-                    if let Ok(Some((header, bytes))) = FrameHeader::parse(&[first, second], sender)
-                    {
-                        let mut out = Vec::new();
-                        header.write(&mut out);
-                        assert_eq!((out.as_slice(), bytes), (&[first, second][..], 2));
-                    }
+        let [client, server] = [Role::Client, Role::Server];
+        let [reserved, compressed] = [Rsv1::Reserved, Rsv1::Compressed];
+        for (sender, rsv1) in
+            [(client, reserved), (client, compressed), (server, reserved), (server, compressed)]
+        {
+            for (first, second) in
+                (0..=255).flat_map(|it| (0..=255).map(move |second| (it, second)))
+            {
+                let parsed = FrameHeader::parse(&[first, second], sender, rsv1);
+                let verdict = parsed.map(|_| ());
+                let wanted = expected(first, second, sender, rsv1);
+                assert_eq!(verdict, wanted, "{first:#x} {second:#x} {rsv1:?}");
+                if let Ok(Some((header, bytes))) = parsed {
+                    let mut out = Vec::new();
+                    header.write(&mut out);
+                    assert_eq!((out.as_slice(), bytes), (&[first, second][..], 2));
                 }
             }
         }
@@ -290,7 +324,8 @@ mod tests {
             let mut bytes = vec![0x82, form];
             let wide = length.to_be_bytes();
             bytes.extend_from_slice(if form == 126 { &wide[6..] } else { &wide });
-            FrameHeader::parse(&bytes, Role::Server).map(|it| it.unwrap().0.payload_bytes)
+            FrameHeader::parse(&bytes, Role::Server, Rsv1::Reserved)
+                .map(|it| it.unwrap().0.payload_bytes)
         };
         for length in 0..=0xFFFF {
             let in_16 = if length < 126 { Err(Violation::LengthNotMinimal) } else { Ok(length) };
@@ -307,8 +342,8 @@ mod tests {
 
     fn any_header() -> impl Strategy<Value = FrameHeader> {
         let length = prop_oneof![0..=130u64, 0xFFF0..=0x1_0010u64, 0..=i64::MAX as u64];
-        (0..6usize, any::<bool>(), any::<Option<[u8; 4]>>(), length).prop_map(
-            |(opcode, fin, mask, length)| {
+        (0..6usize, any::<(bool, bool)>(), any::<Option<[u8; 4]>>(), length).prop_map(
+            |(opcode, (fin, rsv1), mask, length)| {
                 let opcode = [
                     Opcode::Continuation,
                     Opcode::Text,
@@ -319,7 +354,8 @@ mod tests {
                 ][opcode];
                 let control = opcode.is_control();
                 let payload_bytes = if control { length % 126 } else { length };
-                FrameHeader { fin: fin || control, opcode, mask, payload_bytes }
+                let rsv1 = rsv1 && matches!(opcode, Opcode::Text | Opcode::Binary);
+                FrameHeader { fin: fin || control, rsv1, opcode, mask, payload_bytes }
             },
         )
     }
@@ -331,9 +367,9 @@ mod tests {
             header.write(&mut bytes);
             let sender = if header.mask.is_some() { Role::Client } else { Role::Server };
             prop_assert!(bytes.len() <= FrameHeader::BYTES_MAX);
-            prop_assert_eq!(FrameHeader::parse(&bytes, sender), Ok(Some((header, bytes.len()))));
+            prop_assert_eq!(FrameHeader::parse(&bytes, sender, Rsv1::Compressed), Ok(Some((header, bytes.len()))));
             for cut in 0..bytes.len() {
-                prop_assert_eq!(FrameHeader::parse(&bytes[..cut], sender), Ok(None));
+                prop_assert_eq!(FrameHeader::parse(&bytes[..cut], sender, Rsv1::Compressed), Ok(None));
             }
         }
     }

@@ -6,5 +6,5 @@ mod header;
 mod mask;
 
 pub(crate) use header::CONTROL_BYTES_MAX;
-pub use header::{FrameHeader, Opcode, Role};
+pub use header::{FrameHeader, Opcode, Role, Rsv1};
 pub use mask::mask;

@@ -6,6 +6,7 @@ use std::fmt;
 use super::Agreed;
 use super::extra::{ExtraFields, FieldError, write_field};
 use super::request::Request;
+use crate::deflate::{self, Deflate};
 
 /// How a server accepts a request. Without anything added, nothing is allocated.
 ///
@@ -19,18 +20,35 @@ use super::request::Request;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accept {
     subprotocol: Option<Cow<'static, str>>,
+    /// What was said of compression, if anything was.
+    deflate: Option<Option<Deflate>>,
     fields: ExtraFields,
 }
 
 impl Accept {
-    /// Accepts without a subprotocol.
+    /// Accepts without a subprotocol and without compression.
     pub const fn new() -> Self {
-        Self { subprotocol: None, fields: ExtraFields::new() }
+        Self { subprotocol: None, deflate: None, fields: ExtraFields::new() }
+    }
+
+    /// Agrees to compressed messages, where the client offers them in a way that these settings allow: its first such
+    /// offer counts (RFC 7692 section 7.1). `None` agrees to none.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(mut self, deflate: impl Into<Option<Deflate>>) -> Self {
+        self.deflate = Some(deflate.into());
+        self
     }
 
     /// Chooses a subprotocol, one of [`Request::protocols`].
     pub fn subprotocol(mut self, subprotocol: impl Into<Cow<'static, str>>) -> Self {
         self.subprotocol = Some(subprotocol.into());
+        self
+    }
+
+    /// The same for all that say nothing of it.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn deflate_by_default(mut self, deflate: Option<Deflate>) -> Self {
+        self.deflate = self.deflate.or(Some(deflate));
         self
     }
 
@@ -74,9 +92,19 @@ impl Accept {
         if let Some(subprotocol) = &self.subprotocol {
             write_field("Sec-WebSocket-Protocol", subprotocol.as_bytes(), out);
         }
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+        //# To accept the use of an offered PMCE, a server MUST include the
+        //# extension name of the PMCE in the "Sec-WebSocket-Extensions" header
+        //# field of its opening handshake of the WebSocket connection.
+        let offers = request.extensions().filter(|it| it.name() == deflate::NAME);
+        let deflate =
+            self.deflate.flatten().and_then(|it| it.accept_first(offers.map(|it| it.pairs())));
+        if let Some(agreed) = &deflate {
+            write_field("Sec-WebSocket-Extensions", agreed.to_string().as_bytes(), out);
+        }
         self.fields.write(out);
         out.extend_from_slice(b"\r\n");
-        Ok(Agreed { subprotocol: self.subprotocol.clone() })
+        Ok(Agreed { subprotocol: self.subprotocol.clone(), deflate })
     }
 }
 

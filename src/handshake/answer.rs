@@ -11,6 +11,7 @@ use super::fields::{Fields, members};
 use super::head::{FIELDS_MAX, HeadError, HeadScanner};
 use super::key::Key;
 use super::server::{EXTENSIONS, PROTOCOL};
+use crate::deflate::{self, Deflate};
 
 /// Answers that may come before the one that counts, such as 103: a server that sends more is up to something.
 const INTERIM_ANSWERS_MAX: u8 = 8;
@@ -26,18 +27,25 @@ pub struct ClientHandshake {
     interim_answers: u8,
     accept: [u8; 28],
     subprotocols: Vec<Cow<'static, str>>,
+    /// The offers of compression.
+    deflate: Vec<Deflate>,
     failed: Option<AnswerError>,
 }
 
 impl ClientHandshake {
-    /// Awaits the answer to a request with this key and these subprotocols.
-    pub(crate) fn new(key: &Key, subprotocols: Vec<Cow<'static, str>>) -> Self {
+    /// Awaits the answer to a request with this key, these subprotocols and these offers of compression.
+    pub(crate) fn new(
+        key: &Key,
+        subprotocols: Vec<Cow<'static, str>>,
+        deflate: Vec<Deflate>,
+    ) -> Self {
         Self {
             scanner: HeadScanner::answer(),
             interim_bytes: 0,
             interim_answers: 0,
             accept: key.accept(),
             subprotocols,
+            deflate,
             failed: None,
         }
     }
@@ -120,8 +128,36 @@ impl ClientHandshake {
         if single(fields, "sec-websocket-accept")? != Some(self.accept.as_slice()) {
             return Err(AnswerError::Accept);
         }
-        check_extensions(fields)?;
-        self.check_subprotocol(fields)
+        let deflate = self.check_extensions(fields)?;
+        let subprotocol = self.check_subprotocol(fields)?;
+        Ok(Agreed { subprotocol, deflate })
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# (the server has
+    //# indicated an extension not requested by the client), the client
+    //# MUST _Fail the WebSocket Connection_.
+    fn check_extensions(&self, fields: Fields<'_>) -> Result<Option<deflate::Agreed>, AnswerError> {
+        let Some(value) = single(fields, EXTENSIONS)? else { return Ok(None) };
+        let mut agreed = None;
+        if members(value).next().is_none() {
+            return Err(AnswerError::ExtensionSyntax);
+        }
+        for extension in extension::parse(value) {
+            let extension = extension.map_err(|_| AnswerError::ExtensionSyntax)?;
+            if extension.name() != deflate::NAME || self.deflate.is_empty() || agreed.is_some() {
+                return Err(AnswerError::ExtensionNotOffered);
+            }
+            //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+            //# If a server gives an invalid response, such as accepting a PMCE that
+            //# the client did not offer, the client MUST _Fail the WebSocket
+            //# Connection_.
+            agreed = Deflate::agree(&self.deflate, extension.pairs());
+            if agreed.is_none() {
+                return Err(AnswerError::ExtensionParameters);
+            }
+        }
+        Ok(agreed)
     }
 
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
@@ -130,12 +166,13 @@ impl ClientHandshake {
     //# not present in the client's handshake (the server has indicated a
     //# subprotocol not requested by the client), the client MUST _Fail
     //# the WebSocket Connection_.
-    fn check_subprotocol(&self, fields: Fields<'_>) -> Result<Agreed, AnswerError> {
-        let Some(chosen) = single(fields, PROTOCOL)? else {
-            return Ok(Agreed { subprotocol: None });
-        };
+    fn check_subprotocol(
+        &self,
+        fields: Fields<'_>,
+    ) -> Result<Option<Cow<'static, str>>, AnswerError> {
+        let Some(chosen) = single(fields, PROTOCOL)? else { return Ok(None) };
         match self.subprotocols.iter().find(|asked| asked.as_bytes() == chosen) {
-            Some(asked) => Ok(Agreed { subprotocol: Some(asked.clone()) }),
+            Some(asked) => Ok(Some(asked.clone())),
             None => Err(AnswerError::Subprotocol),
         }
     }
@@ -148,19 +185,6 @@ fn single<'h>(fields: Fields<'h>, name: &'static str) -> Result<Option<&'h [u8]>
         (value, None) => Ok(value),
         (_, Some(_)) => Err(AnswerError::Repeated(name)),
     }
-}
-
-/// None was offered, so none may be answered.
-//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-//# (the server has
-//# indicated an extension not requested by the client), the client
-//# MUST _Fail the WebSocket Connection_.
-fn check_extensions(fields: Fields<'_>) -> Result<(), AnswerError> {
-    let Some(value) = single(fields, EXTENSIONS)? else { return Ok(()) };
-    if members(value).next().is_none() || extension::parse(value).any(|it| it.is_err()) {
-        return Err(AnswerError::ExtensionSyntax);
-    }
-    Err(AnswerError::ExtensionNotOffered)
 }
 
 /// The status of an answer whose lines and lengths were checked, after a look at all of it.
@@ -227,8 +251,10 @@ pub enum AnswerError {
     Repeated(&'static str),
     /// `Sec-WebSocket-Extensions` does not follow the grammar.
     ExtensionSyntax,
-    /// An extension that was not offered.
+    /// An extension that was not offered, or the same one twice.
     ExtensionNotOffered,
+    /// The parameters of an extension are not an answer to our offer.
+    ExtensionParameters,
     /// A subprotocol that was not asked for.
     Subprotocol,
 }
@@ -256,6 +282,9 @@ impl fmt::Display for AnswerError {
             Self::ExtensionSyntax => f.write_str("the server's extensions are not legal"),
             Self::ExtensionNotOffered => {
                 f.write_str("the server uses an extension that was not offered")
+            }
+            Self::ExtensionParameters => {
+                f.write_str("the server's parameters of an extension do not answer our offer")
             }
             Self::Subprotocol => {
                 f.write_str("the server chose a subprotocol that was not asked for")

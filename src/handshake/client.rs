@@ -9,6 +9,7 @@ use super::fields::token;
 use super::key::Key;
 use super::origin::{Origin, OriginError};
 use super::url::Url;
+use crate::deflate::Deflate;
 
 /// The request of a client.
 ///
@@ -31,13 +32,20 @@ pub struct ClientRequest {
     url: Url,
     origin: Option<String>,
     subprotocols: Vec<Cow<'static, str>>,
+    deflate: Vec<Deflate>,
     fields: ExtraFields,
 }
 
 impl ClientRequest {
     /// A request for this URL.
     pub const fn new(url: Url) -> Self {
-        Self { url, origin: None, subprotocols: Vec::new(), fields: ExtraFields::new() }
+        Self {
+            url,
+            origin: None,
+            subprotocols: Vec::new(),
+            deflate: Vec::new(),
+            fields: ExtraFields::new(),
+        }
     }
 
     /// The URL.
@@ -63,6 +71,27 @@ impl ClientRequest {
         }
         self.subprotocols.push(subprotocol);
         Ok(self)
+    }
+
+    /// Offers compressed messages. Several offers may be made; the one that is liked best comes first.
+    ///
+    /// ```
+    /// use tautline::Deflate;
+    /// use tautline::deflate::WindowBits;
+    /// use tautline::handshake::ClientRequest;
+    ///
+    /// let mut small = Deflate::default();
+    /// small.receiving.context_takeover = true;
+    /// small.receiving.max_window_bits = WindowBits::MIN;
+    /// let request = ClientRequest::new("ws://server.example.com/".parse()?)
+    ///     .deflate(small)
+    ///     .deflate(Deflate::default()); // for a server that cannot do with a small window
+    /// # Ok::<(), tautline::handshake::UrlError>(())
+    /// ```
+    #[cfg(feature = "deflate")]
+    pub fn deflate(mut self, deflate: Deflate) -> Self {
+        self.deflate.push(deflate);
+        self
     }
 
     /// Sends an `Origin`, as a browser would.
@@ -125,9 +154,13 @@ impl ClientRequest {
         if !self.subprotocols.is_empty() {
             write_field("Sec-WebSocket-Protocol", self.subprotocols.join(", ").as_bytes(), out);
         }
+        if !self.deflate.is_empty() {
+            let offers: Vec<_> = self.deflate.iter().map(|it| it.offer().to_string()).collect();
+            write_field("Sec-WebSocket-Extensions", offers.join(", ").as_bytes(), out);
+        }
         self.fields.write(out);
         out.extend_from_slice(b"\r\n");
-        ClientHandshake::new(&key, self.subprotocols.clone())
+        ClientHandshake::new(&key, self.subprotocols.clone(), self.deflate.clone())
     }
 }
 

@@ -35,6 +35,10 @@ impl<'h> Extension<'h> {
         let mut rest = Cursor(self.parameters);
         std::iter::from_fn(move || rest.parameter().ok().flatten())
     }
+
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&'h str, Option<Cow<'h, str>>)> + use<'h> {
+        self.parameters().map(|it| (it.name, it.value))
+    }
 }
 
 /// A value that does not follow the grammar.

@@ -71,8 +71,9 @@
 //!
 //! # Extensions
 //!
-//! Offers are parsed and checked against the grammar of section 9.1 ([`Request::extensions`]); none is known here, so
-//! none is answered, and a client offers none. An extension adds its parameters to [`Agreed`].
+//! Offers are parsed and checked against the grammar of section 9.1 ([`Request::extensions`]). The one that is known here
+//! is permessage-deflate: a server that [accepts](Accept::deflate) it answers to the first offer that it can honour, a
+//! client checks that the answer is one to [its offers](ClientRequest::deflate).
 
 mod accept;
 mod answer;
@@ -92,6 +93,8 @@ mod target;
 mod url;
 
 use std::borrow::Cow;
+
+use crate::deflate;
 
 pub use accept::{Accept, AcceptError};
 pub use answer::{AnswerError, ClientHandshake, RefusedAnswer};
@@ -115,4 +118,13 @@ pub use url::{Url, UrlError};
 pub struct Agreed {
     /// The subprotocol in use; `None` where none was asked for or none was chosen.
     pub subprotocol: Option<Cow<'static, str>>,
+    pub(crate) deflate: Option<deflate::Agreed>,
+}
+
+#[cfg(feature = "deflate")]
+impl Agreed {
+    /// How messages are compressed; `None` where they are not.
+    pub fn deflate(&self) -> Option<deflate::Agreed> {
+        self.deflate
+    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::slab::ConnectionId;
 use super::world::{Dial, SendStatus, Slot, State, World};
 use crate::close::CloseCode;
-use crate::connection::{Delivery, Message, Part};
+use crate::connection::{Delivery, Message, Outgoing, Part, Prepared};
 use crate::frame::Role;
 use crate::handshake::ClientRequest;
 
@@ -46,14 +46,20 @@ impl<'a, S> Context<'a, S> {
     }
 
     /// Sends a message.
-    pub fn send<'m>(&mut self, message: impl Into<Message<'m>>) -> SendStatus {
+    pub fn send<'m>(&mut self, message: impl Into<Outgoing<Message<'m>>>) -> SendStatus {
         self.world.send(self.id, message.into())
+    }
+
+    /// Sends a message that goes to many connections, and is encoded and compressed once for all of them. For the
+    /// subscribers of a topic [`publish`](Self::publish) does it.
+    pub fn send_prepared(&mut self, prepared: &mut Prepared) -> SendStatus {
+        self.world.send_prepared(self.id, prepared)
     }
 
     /// Sends a part of a message, as a fragment. What is published in between waits for the last part, as long as it
     /// stays within [`outbox_bytes_max`](crate::Limits::outbox_bytes_max).
-    pub fn send_part(&mut self, part: Part<'_>) -> SendStatus {
-        self.world.send_part(self.id, part)
+    pub fn send_part<'m>(&mut self, part: impl Into<Outgoing<Part<'m>>>) -> SendStatus {
+        self.world.send_part(self.id, part.into())
     }
 
     /// Sends a ping with at most 125 bytes. The loop asks silent peers by itself; this is for measuring, with
@@ -86,12 +92,16 @@ impl<'a, S> Context<'a, S> {
     }
 
     /// Publishes to all subscribers of a topic, this connection among them if it is one.
-    pub fn publish<'m>(&mut self, topic: &str, message: impl Into<Message<'m>>) {
+    pub fn publish<'m>(&mut self, topic: &str, message: impl Into<Outgoing<Message<'m>>>) {
         self.world.topics.publish(topic, message.into(), None);
     }
 
     /// Publishes to all subscribers of a topic but this connection.
-    pub fn publish_to_others<'m>(&mut self, topic: &str, message: impl Into<Message<'m>>) {
+    pub fn publish_to_others<'m>(
+        &mut self,
+        topic: &str,
+        message: impl Into<Outgoing<Message<'m>>>,
+    ) {
         self.world.topics.publish(topic, message.into(), Some(self.id));
     }
 
@@ -137,7 +147,7 @@ impl<'a, S> Hub<'a, S> {
     }
 
     /// Publishes to all subscribers of a topic.
-    pub fn publish<'m>(&mut self, topic: &str, message: impl Into<Message<'m>>) {
+    pub fn publish<'m>(&mut self, topic: &str, message: impl Into<Outgoing<Message<'m>>>) {
         self.world.topics.publish(topic, message.into(), None);
     }
 

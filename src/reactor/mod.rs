@@ -70,6 +70,7 @@ use world::{Slot, State, World};
 
 use crate::close::CloseCode;
 use crate::connection::Due;
+use crate::deflate::Deflate;
 use crate::handshake::{ClientRequest, Origins};
 use crate::limits::Limits;
 
@@ -98,6 +99,7 @@ pub struct Reactor<H: Handler, N: Net = MioNet> {
     listeners: Vec<Listener<N::Listener>>,
     accepting: Accepting,
     origins: Origins,
+    deflate: Option<Deflate>,
     posts: Posts<H>,
     ready: Vec<Ready>,
     expired: Vec<u32>,
@@ -138,6 +140,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             listeners: Vec::new(),
             accepting: Accepting::default(),
             origins: Origins::SameHost,
+            deflate: None,
             ready: Vec::new(),
             expired: Vec::new(),
             closing: None,
@@ -155,6 +158,14 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     /// Sets which pages of which sites may open connections. Default: those of the same host.
     pub fn origins(mut self, origins: Origins) -> Self {
         self.origins = origins;
+        self
+    }
+
+    /// Agrees to compressed messages with each client that offers them. Default: with none. One of which
+    /// [`on_upgrade`](Handler::on_upgrade) says [otherwise](crate::handshake::Accept::deflate) is an exception.
+    #[cfg(feature = "deflate")]
+    pub fn deflate(mut self, deflate: Deflate) -> Self {
+        self.deflate = Some(deflate);
         self
     }
 

@@ -14,8 +14,8 @@ use super::world::Dial;
 use crate::connection::{Receiver, Sender};
 use crate::frame::Role;
 use crate::handshake::{
-    ClientHandshake, ClientRequest, Opening, Policy, Refusal, Request, Response, ServerHandshake,
-    Status,
+    Agreed, ClientHandshake, ClientRequest, Opening, Policy, Refusal, Request, Response,
+    ServerHandshake, Status,
 };
 
 /// A request of which a part has come.
@@ -84,11 +84,11 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     fn upgrade(&mut self, id: ConnectionId, request: &Request<'_>, peer: SocketAddr) {
         let Some(slot) = self.world.slots.get_mut(id) else { return };
         let accept = match self.handler.on_upgrade(request, peer, &mut slot.session) {
-            Ok(accept) => accept,
+            Ok(accept) => accept.deflate_by_default(self.deflate),
             Err(response) => return self.respond(id, &response, false),
         };
         match request.accept(&accept, &mut self.world.out) {
-            Ok(_) => self.open(id, Role::Server, Sender::server()),
+            Ok(agreed) => self.open(id, Role::Server, &agreed, Sender::server(&agreed)),
             Err(error) => {
                 self.handler.on_accept_error(&error);
                 self.respond(id, &Response::new(Status::INTERNAL_SERVER_ERROR), false);
@@ -129,8 +129,8 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     }
 
     /// The handshake is done.
-    fn open(&mut self, id: ConnectionId, role: Role, sender: Sender) {
-        let receiver = Receiver::new(role, Arc::clone(&self.world.limits));
+    fn open(&mut self, id: ConnectionId, role: Role, agreed: &Agreed, sender: Sender) {
+        let receiver = Receiver::new(role, agreed, Arc::clone(&self.world.limits));
         if let Some(Some(socket)) = self.sockets.get_mut(id.index as usize) {
             socket.inbound = Inbound::Frames(receiver);
         }
@@ -182,10 +182,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         buffered.extend_from_slice(bytes);
         match handshake.receive(buffered, &self.world.limits) {
             Ok(None) => {}
-            Ok(Some((length, _agreed))) => {
+            Ok(Some((length, agreed))) => {
                 let mut frames = buffered.split_off(length);
-                let sender = Sender::client(self.net.mask_keys());
-                self.open(id, Role::Client, sender);
+                let sender = Sender::client(&agreed, self.net.mask_keys());
+                self.open(id, Role::Client, &agreed, sender);
                 self.receive_frames(id, &mut frames);
             }
             Err(error) => self.world.cut(id, Closed::Refused(error)),

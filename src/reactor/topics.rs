@@ -1,12 +1,14 @@
 //! Topics: who is subscribed to what, and what was published in this turn.
 //!
-//! A publication is encoded once, into the turn's log. Each subscriber takes what is new to it out of the log once, at
-//! the end of the turn or before it sends something itself, so that each keeps its order.
+//! A publication is put into the turn's log, and encoded once for all subscribers that agreed on the same compression.
+//! Each subscriber takes what is new to it out of the log once, at the end of the turn or before it sends something
+//! itself, so that each keeps its order.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::slab::ConnectionId;
-use crate::connection::{Message, write_for_all};
+use crate::connection::{Compress, Encoding, Kind, Message, Outgoing, encode, encode_payload};
 
 /// All topics of a loop, and the log of the turn.
 #[derive(Default)]
@@ -17,8 +19,10 @@ pub(super) struct Topics {
     /// Topics with publications in the log.
     dirty: Vec<u32>,
     log: Vec<Publication>,
-    /// The frames of the log.
+    /// The plain frames of the log.
     frames: Vec<u8>,
+    /// What was compressed of the log, for each way of compressing that a subscriber has agreed on.
+    compressed: Vec<Compressed>,
     /// Which turn's log it is; what a subscriber has taken counts for one turn.
     turn: u64,
 }
@@ -33,8 +37,19 @@ struct Topic {
 pub(super) struct Publication {
     topic: u32,
     except: Option<ConnectionId>,
-    start: usize,
-    end: usize,
+    kind: Kind,
+    compress: Compress,
+    /// Where its plain frame is.
+    frame: Range<usize>,
+    payload_bytes: usize,
+}
+
+/// The log as it is sent to the subscribers that agreed on one way of compressing.
+struct Compressed {
+    encoding: Encoding,
+    /// Where the frame of each publication is, for those that somebody has taken.
+    frames: Vec<Option<Range<usize>>>,
+    bytes: Vec<u8>,
 }
 
 /// A connection's part: what it is subscribed to, and how much of the log it has taken.
@@ -54,7 +69,7 @@ impl Topics {
     pub(super) fn publish(
         &mut self,
         name: &str,
-        message: Message<'_>,
+        message: Outgoing<Message<'_>>,
         except: Option<ConnectionId>,
     ) {
         let Some(&topic) = self.by_name.get(name) else { return };
@@ -63,8 +78,11 @@ impl Topics {
             self.dirty.push(topic);
         }
         let start = self.frames.len();
-        write_for_all(message, &mut self.frames);
-        self.log.push(Publication { topic, except, start, end: self.frames.len() });
+        encode(message, None, &mut self.frames);
+        let Outgoing { content, compress } = message;
+        let frame = start..self.frames.len();
+        let (kind, payload_bytes) = (content.kind(), content.as_bytes().len());
+        self.log.push(Publication { topic, except, kind, compress, frame, payload_bytes });
     }
 
     /// Subscribes a connection that has taken all of the log. False where it was subscribed already.
@@ -117,32 +135,76 @@ impl Topics {
         self.frames.len()
     }
 
-    /// The frames in the log that are new to a connection, one after the other, adjacent ones together. It has then
-    /// taken them.
+    /// The frames in the log that are new to a connection, in its encoding, one after the other, adjacent ones together.
+    /// It has then taken them.
     pub(super) fn take<'a>(
-        &'a self,
+        &'a mut self,
         id: ConnectionId,
         subscriptions: &'a mut Subscriptions,
+        encoding: Encoding,
     ) -> impl Iterator<Item = &'a [u8]> {
         let new = subscriptions.taken(self.turn);
         (subscriptions.turn, subscriptions.taken) = (self.turn, self.log.len() as u32);
-        let subscriptions = &subscriptions.topics;
-        let mut publications = self
+        let topics = &subscriptions.topics;
+        let is_for = move |it: &Publication| {
+            it.except != Some(id) && topics.iter().any(|(topic, _)| *topic == it.topic)
+        };
+        let compressed = encoding.is_some().then(|| self.compress(new, is_for, encoding));
+        let this = &*self;
+        let compressed = compressed.and_then(|at| this.compressed.get(at));
+        let mut frames = this
             .log
             .iter()
+            .enumerate()
             .skip(new)
-            .filter(move |it| it.except != Some(id))
-            .filter(move |it| subscriptions.iter().any(|(topic, _)| *topic == it.topic))
+            .filter(move |(_, it)| is_for(it))
+            .filter_map(move |(at, it)| match compressed {
+                None => Some(it.frame.clone()),
+                Some(compressed) => compressed.frames.get(at).cloned().flatten(),
+            })
             .peekable();
+        let bytes = compressed.map_or(&this.frames, |it| &it.bytes);
         std::iter::from_fn(move || {
-            let Publication { start, mut end, .. } = *publications.next()?;
+            let Range { start, mut end } = frames.next()?;
             while let Some(next) =
-                publications.next_if(|next| next.start == end && end - start < MERGED_BYTES_MAX)
+                frames.next_if(|next| next.start == end && end - start < MERGED_BYTES_MAX)
             {
                 end = next.end;
             }
-            self.frames.get(start..end)
+            bytes.get(start..end)
         })
+    }
+
+    /// Compresses what a subscriber is about to take and nobody with the same encoding has taken before.
+    fn compress(
+        &mut self,
+        new: usize,
+        is_for: impl Fn(&Publication) -> bool,
+        encoding: Encoding,
+    ) -> usize {
+        let at = self.compressed.iter().position(|it| it.encoding == encoding);
+        let at = at.unwrap_or_else(|| {
+            let (frames, bytes) = (Vec::new(), Vec::new());
+            self.compressed.push(Compressed { encoding, frames, bytes });
+            self.compressed.len() - 1
+        });
+        let Some(compressed) = self.compressed.get_mut(at) else { return at };
+        compressed.frames.resize(self.log.len(), None);
+        let frames = compressed.frames.iter_mut().zip(&self.log).skip(new);
+        for (frame, publication) in frames.filter(|(frame, it)| frame.is_none() && is_for(it)) {
+            let Publication { kind, compress, frame: plain, payload_bytes, .. } = publication;
+            let payload = self.frames.get(plain.end - payload_bytes..plain.end);
+            let start = compressed.bytes.len();
+            encode_payload(
+                *kind,
+                payload.unwrap_or_default(),
+                *compress,
+                encoding,
+                &mut compressed.bytes,
+            );
+            *frame = Some(start..compressed.bytes.len());
+        }
+        at
     }
 
     /// A topic with publications in the log, until there are no more.
@@ -173,6 +235,13 @@ impl Topics {
         self.log.clear();
         self.frames.clear();
         self.frames.shrink_to(KEPT_BYTES_MAX);
+        // An encoding that nobody had use for in this turn may be one of connections that are gone.
+        self.compressed.retain(|it| !it.frames.is_empty());
+        for compressed in &mut self.compressed {
+            compressed.frames.clear();
+            compressed.bytes.clear();
+            compressed.bytes.shrink_to(KEPT_BYTES_MAX);
+        }
         self.turn = self.turn.wrapping_add(1);
     }
 

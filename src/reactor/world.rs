@@ -16,7 +16,7 @@ use super::slab::{ConnectionId, Slab};
 use super::timers::Timers;
 use super::topics::{Subscriptions, Topics};
 use crate::close::CloseCode;
-use crate::connection::{Deadlines, Delivery, Event, Message, Part, Sender};
+use crate::connection::{Deadlines, Delivery, Event, Message, Outgoing, Part, Prepared, Sender};
 use crate::error::{SendError, Violation};
 use crate::frame::Role;
 use crate::handshake::ClientRequest;
@@ -176,13 +176,21 @@ impl<S> World<S> {
         at.unwrap_or(self.now)
     }
 
-    pub(super) fn send(&mut self, id: ConnectionId, message: Message<'_>) -> SendStatus {
+    pub(super) fn send(&mut self, id: ConnectionId, message: Outgoing<Message<'_>>) -> SendStatus {
         self.write(id, |sender, out| sender.send(message, out))
     }
 
-    pub(super) fn send_part(&mut self, id: ConnectionId, part: Part<'_>) -> SendStatus {
+    pub(super) fn send_prepared(
+        &mut self,
+        id: ConnectionId,
+        prepared: &mut Prepared,
+    ) -> SendStatus {
+        self.write(id, |sender, out| sender.send_prepared(prepared, out))
+    }
+
+    pub(super) fn send_part(&mut self, id: ConnectionId, part: Outgoing<Part<'_>>) -> SendStatus {
         let status = self.write(id, |sender, out| sender.send_part(part, out));
-        if part.last {
+        if part.content.last {
             self.release(id);
         }
         status
@@ -415,7 +423,7 @@ impl<S> World<S> {
             return;
         };
         let mut over = false;
-        for frames in self.topics.take(id, subscriptions) {
+        for frames in self.topics.take(id, subscriptions, sender.encoding()) {
             if sender.is_closed() {
                 return;
             }

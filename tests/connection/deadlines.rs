@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tautline::frame::Role;
+use tautline::handshake::Agreed;
 use tautline::{CloseCode, Connection, Event, Expired, Limits};
 
 use super::support::frames::{close_body, frame, unmasked};
@@ -18,7 +19,7 @@ fn server(idle_after: Option<Duration>) -> (Connection, Instant) {
     limits.close_within = 5 * SECOND;
     limits.idle_after = idle_after;
     let start = Instant::now();
-    (Connection::server(&Arc::new(limits), start), start)
+    (Connection::server(&Agreed::default(), &Arc::new(limits), start), start)
 }
 
 /// Gives the connection a frame, and takes all events.
@@ -154,7 +155,7 @@ fn without_limits_on_time_nothing_is_ever_due_until_a_close() {
     limits.ping_after = None;
     limits.idle_after = None;
     let (start, mut out) = (Instant::now(), Vec::new());
-    let mut ws = Connection::client(&Arc::new(limits), start, || [0; 4]);
+    let mut ws = Connection::client(&Agreed::default(), &Arc::new(limits), start, || [0; 4]);
     assert_eq!(ws.deadline(), None);
     assert_eq!(ws.on_deadline(start + 1_000_000 * SECOND, &mut out), Expired::Nothing);
     assert!(out.is_empty());
@@ -168,7 +169,7 @@ fn limits_too_far_to_be_reached_are_never_reached() {
     limits.ping_after = Some(Duration::MAX);
     limits.idle_after = Some(Duration::MAX);
     let start = Instant::now();
-    let mut ws = Connection::server(&Arc::new(limits), start);
+    let mut ws = Connection::server(&Agreed::default(), &Arc::new(limits), start);
     assert_eq!(ws.deadline(), None);
     assert_eq!(ws.on_deadline(start + 1_000_000 * SECOND, &mut Vec::new()), Expired::Nothing);
 }

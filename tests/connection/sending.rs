@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use tautline::frame::Role;
+use tautline::handshake::Agreed;
 use tautline::{CloseCode, Delivery, Limits, Message, Part, SendError, Sender};
 
 use super::ROLES;
@@ -19,8 +20,8 @@ fn binary(data: &[u8], last: bool) -> Part<'_> {
 
 fn sender(role: Role) -> Sender {
     match role {
-        Role::Client => Sender::client(counted_keys()),
-        Role::Server => Sender::server(),
+        Role::Client => Sender::client(&Agreed::default(), counted_keys()),
+        Role::Server => Sender::server(&Agreed::default()),
     }
 }
 
@@ -54,22 +55,22 @@ fn the_examples_of_section_5_7_are_received() {
 #[test]
 fn the_examples_of_section_5_7_are_sent() {
     let mut out = Vec::new();
-    Sender::server().send("Hello", &mut out).unwrap();
+    Sender::server(&Agreed::default()).send("Hello", &mut out).unwrap();
     assert_eq!(out, b"\x81\x05\x48\x65\x6c\x6c\x6f");
 
     out.clear();
-    Sender::client(|| KEY).send("Hello", &mut out).unwrap();
+    Sender::client(&Agreed::default(), || KEY).send("Hello", &mut out).unwrap();
     assert_eq!(out, b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
 
     out.clear();
-    let mut server = Sender::server();
+    let mut server = Sender::server(&Agreed::default());
     server.send_part(text("Hel", false), &mut out).unwrap();
     server.send_part(text("lo", true), &mut out).unwrap();
     assert_eq!(out, b"\x01\x03\x48\x65\x6c\x80\x02\x6c\x6f");
 
     out.clear();
     server.ping(b"Hello", &mut out).unwrap();
-    Sender::client(|| KEY).pong(b"Hello", &mut out).unwrap();
+    Sender::client(&Agreed::default(), || KEY).pong(b"Hello", &mut out).unwrap();
     assert_eq!(out, b"\x89\x05\x48\x65\x6c\x6c\x6f\x8a\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
 
     out.clear();
@@ -84,7 +85,7 @@ fn the_examples_of_section_5_7_are_sent() {
 #[test]
 fn what_is_sent_stands_behind_what_the_buffer_already_holds() {
     let mut out = b"before".to_vec();
-    Sender::client(|| KEY).send("Hello", &mut out).unwrap();
+    Sender::client(&Agreed::default(), || KEY).send("Hello", &mut out).unwrap();
     assert_eq!(out, b"before\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
 }
 
@@ -238,7 +239,7 @@ fn what_may_not_be_sent_is_refused_and_nothing_is_written() {
 
 #[test]
 fn a_refused_part_leaves_the_message_open_for_the_right_one() {
-    let (mut sender, mut out) = (Sender::server(), Vec::new());
+    let (mut sender, mut out) = (Sender::server(&Agreed::default()), Vec::new());
     sender.send_part(text("a", false), &mut out).unwrap();
     sender.send_part(binary(b"x", true), &mut out).unwrap_err();
     sender.send("x", &mut out).unwrap_err();

@@ -216,7 +216,7 @@ fn an_outgoing_connection_opens_and_masks_also_what_is_published() {
     let mut bytes = peer.read();
     let mut got = Vec::new();
     while let Ok(Some((header, length))) =
-        tautline::frame::FrameHeader::parse(&bytes, tautline::Role::Client)
+        tautline::frame::FrameHeader::parse(&bytes, tautline::Role::Client, Default::default())
     {
         let mut payload: Vec<u8> =
             bytes.drain(..length + header.payload_bytes as usize).skip(length).collect();

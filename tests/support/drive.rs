@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use tautline::frame::Role;
+use tautline::handshake::Agreed;
 use tautline::{CloseCode, Connection, Delivery, Event, Limits, OwnedMessage, Violation};
 
 /// An event that owns its bytes.
@@ -105,8 +106,8 @@ fn append(before: &mut OwnedMessage, data: &OwnedMessage) {
 pub fn connection(role: Role, limits: &Limits, delivery: Delivery) -> Connection {
     let (limits, now) = (Arc::new(limits.clone()), Instant::now());
     let mut ws = match role {
-        Role::Server => Connection::server(&limits, now),
-        Role::Client => Connection::client(&limits, now, counted_keys()),
+        Role::Server => Connection::server(&Agreed::default(), &limits, now),
+        Role::Client => Connection::client(&Agreed::default(), &limits, now, counted_keys()),
     };
     ws.set_delivery(delivery);
     ws

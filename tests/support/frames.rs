@@ -1,6 +1,6 @@
 //! Frames as bytes, legal and illegal, written independently of the crate.
 
-use tautline::frame::{FrameHeader, Role, mask};
+use tautline::frame::{FrameHeader, Role, Rsv1, mask};
 
 /// The key of every frame that [`frame`] masks: that of RFC 6455 section 5.7.
 pub const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
@@ -65,7 +65,8 @@ pub type Parsed = (u8, Option<[u8; 4]>, Vec<u8>);
 pub fn parse_all(mut bytes: &[u8], sender: Role) -> Vec<Parsed> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {
-        let (header, header_bytes) = FrameHeader::parse(bytes, sender).unwrap().unwrap();
+        let (header, header_bytes) =
+            FrameHeader::parse(bytes, sender, Rsv1::Reserved).unwrap().unwrap();
         let end = header_bytes + header.payload_bytes as usize;
         let mut payload = bytes[header_bytes..end].to_vec();
         if let Some(key) = header.mask {

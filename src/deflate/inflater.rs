@@ -1,0 +1,232 @@
+//! Inflating the messages of a peer, step by step (RFC 7692 section 7.2.2).
+
+use std::cell::RefCell;
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::agree::Receiving;
+use super::config::WindowBits;
+use super::{History, TAIL, remember, text};
+use crate::error::Violation;
+
+/// A decompressor, lent to one message. It goes back to its thread when it is dropped.
+pub(crate) struct Inflater {
+    parts: Option<Box<Parts>>,
+}
+
+struct Parts {
+    codec: Decompress,
+    /// Text that the rest of the message may refer to, and behind it what the last step produced.
+    text: Vec<u8>,
+    /// The stream was ended by a final block, and nothing came after it.
+    ended: bool,
+    final_blocks: u32,
+    /// What is wrong behind the text that the last step gave.
+    failed: Option<Violation>,
+}
+
+/// The text of one step, at least; the most that a message can refer to.
+const STEP_BYTES: usize = 32 * 1024;
+const HISTORY_BYTES: usize = WindowBits::MAX.bytes();
+/// Room for what a codec may hold back: a few matches of at most 258 bytes.
+const MATCH_BYTES: usize = 1024;
+/// Final blocks in one message. Each starts a stream of its own behind it, which costs as much as some thousand bytes
+/// of text; who needs them needs one.
+const FINAL_BLOCKS_MAX: u32 = 64;
+/// Idle decompressors that a thread keeps, of some 110 KiB each: a message that lies whole in one read needs one.
+const KEPT_MAX: usize = 4;
+
+/// An empty final block without compression: a stream that stands between two blocks ends with it.
+const END: [u8; 5] = [0x01, 0x00, 0x00, 0xff, 0xff];
+
+thread_local! {
+    #[expect(clippy::vec_box, reason = "what is lent is moved often, and is large")]
+    static IDLE: RefCell<Vec<Box<Parts>>> = const { RefCell::new(Vec::new()) };
+}
+
+impl Inflater {
+    /// A decompressor for a message that may refer to the text before it.
+    pub(crate) fn begin(receiving: Receiving, history: &History) -> Result<Self, Violation> {
+        let history = if receiving.context_takeover { text(history) } else { &[] };
+        let idle = IDLE.try_with(|idle| idle.borrow_mut().pop()).ok().flatten();
+        let mut parts = idle.unwrap_or_else(|| Box::new(Parts::new()));
+        parts.codec.reset(false);
+        parts.text.clear();
+        parts.text.extend_from_slice(history);
+        parts.set_history()?;
+        parts.ended = false;
+        parts.final_blocks = 0;
+        parts.failed = None;
+        Ok(Self { parts: Some(parts) })
+    }
+
+    /// Inflates a part of `input`, up to a step's worth of text: how many bytes were taken, and their text. Where all
+    /// were taken, no text is outstanding.
+    ///
+    /// # Errors
+    ///
+    /// Once all text before the mistake was given.
+    pub(crate) fn step(&mut self, input: &[u8]) -> Result<(usize, &[u8]), Violation> {
+        let parts = self.parts.as_mut().ok_or(Violation::NotInflatable)?;
+        if let Some(violation) = parts.failed {
+            return Err(violation);
+        }
+        parts.make_room();
+        let start = parts.text.len();
+        let (taken, result) = parts.inflate_all(input);
+        let text = parts.text.get(start..).unwrap_or_default();
+        match result {
+            Err(violation) if text.is_empty() => Err(violation),
+            result => {
+                parts.failed = result.err();
+                Ok((taken, text))
+            }
+        }
+    }
+
+    /// The message ends here. What the next one may refer to is kept.
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+    //# Append 4 octets of 0x00 0x00 0xff 0xff to the tail end of the
+    //# payload of the message.
+    pub(crate) fn finish(
+        &mut self,
+        receiving: Receiving,
+        history: &mut History,
+    ) -> Result<(), Violation> {
+        let parts = self.parts.as_mut().ok_or(Violation::NotInflatable)?;
+        parts.end()?;
+        if receiving.context_takeover {
+            // The text begins with what was kept before.
+            if let Some(before) = history {
+                before.clear();
+            }
+            remember(history, &parts.text, receiving.window_bits.bytes());
+        }
+        Ok(())
+    }
+}
+
+impl Parts {
+    fn new() -> Self {
+        Self {
+            // It understands every smaller window too.
+            codec: Decompress::new(false),
+            text: Vec::with_capacity(HISTORY_BYTES + STEP_BYTES),
+            ended: false,
+            final_blocks: 0,
+            failed: None,
+        }
+    }
+
+    /// Ends the stream, which has to stand between two blocks.
+    fn end(&mut self) -> Result<(), Violation> {
+        // It ended by itself, and the empty block that should be behind it is missing.
+        if self.ended {
+            return Ok(());
+        }
+        let length = self.text.len();
+        for mut rest in [&TAIL[..], &END[..]] {
+            while !rest.is_empty() {
+                self.text.reserve(1);
+                let taken = self.inflate(rest)?;
+                // A block that these bytes have gone on with was cut short.
+                if self.text.len() != length {
+                    return Err(Violation::NotInflatable);
+                }
+                rest = rest.get(taken..).unwrap_or_default();
+            }
+        }
+        if self.ended { Ok(()) } else { Err(Violation::NotInflatable) }
+    }
+
+    /// Hands bytes to the codec until they are used up, there is no more room, or one is wrong, which then counts as not
+    /// taken.
+    fn inflate_all(&mut self, input: &[u8]) -> (usize, Result<(), Violation>) {
+        let mut taken = 0;
+        while let Some(rest) = input.get(taken..).filter(|rest| !rest.is_empty()) {
+            if self.text.len() == self.text.capacity() {
+                return (taken, Ok(()));
+            }
+            match self.inflate(rest) {
+                Ok(count) => taken += count,
+                Err(violation) => return (taken, Err(violation)),
+            }
+        }
+        // What the last bytes stand for may not have had room.
+        while self.text.len() == self.text.capacity() && !self.ended {
+            self.text.reserve_exact(MATCH_BYTES);
+            if let Err(violation) = self.inflate(&[]) {
+                return (taken.saturating_sub(1), Err(violation));
+            }
+        }
+        (taken, Ok(()))
+    }
+
+    /// Hands bytes to the codec, as many as it takes and has room for.
+    fn inflate(&mut self, input: &[u8]) -> Result<usize, Violation> {
+        if self.ended && !input.is_empty() {
+            self.restart()?;
+        }
+        let (taken, written) = (self.codec.total_in(), self.text.len());
+        let status = self.codec.decompress_vec(input, &mut self.text, FlushDecompress::Sync);
+        let taken = (self.codec.total_in() - taken) as usize;
+        self.ended = status.map_err(|_| Violation::NotInflatable)? == Status::StreamEnd;
+        let stuck = taken == 0 && self.text.len() == written && !self.ended;
+        if stuck && !input.is_empty() && written < self.text.capacity() {
+            return Err(Violation::NotInflatable);
+        }
+        Ok(taken)
+    }
+
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+    //# The next DEFLATE block follows
+    //# the padded data if any.
+    fn restart(&mut self) -> Result<(), Violation> {
+        self.final_blocks += 1;
+        if self.final_blocks > FINAL_BLOCKS_MAX {
+            return Err(Violation::TooManyFinalBlocks);
+        }
+        self.codec.reset(false);
+        self.set_history()?;
+        self.ended = false;
+        Ok(())
+    }
+
+    fn set_history(&mut self) -> Result<(), Violation> {
+        let history = self.text.get(self.text.len().saturating_sub(HISTORY_BYTES)..);
+        match history {
+            Some(history) if !history.is_empty() => {
+                self.codec.set_dictionary(history).map(drop).map_err(|_| Violation::NotInflatable)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Forgets what no message can refer to any more.
+    fn make_room(&mut self) {
+        if self.text.capacity() - self.text.len() < STEP_BYTES {
+            let surplus = self.text.len().saturating_sub(HISTORY_BYTES);
+            self.text.drain(..surplus);
+            self.text.reserve_exact(STEP_BYTES);
+        }
+    }
+}
+
+impl Drop for Inflater {
+    fn drop(&mut self) {
+        let Some(parts) = self.parts.take() else { return };
+        // A thread that ends has nothing left to keep it in.
+        let _ = IDLE.try_with(|idle| {
+            let mut idle = idle.borrow_mut();
+            if idle.len() < KEPT_MAX {
+                idle.push(parts);
+            }
+        });
+    }
+}
+
+impl std::fmt::Debug for Inflater {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Inflater")
+    }
+}

@@ -1,0 +1,75 @@
+//! permessage-deflate (RFC 7692): what is offered and agreed on, and the codecs behind it.
+//!
+//! ```
+//! use tautline::Deflate;
+//! use tautline::handshake::Accept;
+//!
+//! let accept = Accept::new().deflate(Deflate::default());
+//! # let _ = accept;
+//! ```
+//!
+//! With [`Deflate::default`] neither side keeps anything from one message to the next, so that a connection at rest owns
+//! no more than without compression: compressors and decompressors belong to the thread and are lent for the length of
+//! a message.
+//!
+//! # Context takeover
+//!
+//! With [`context_takeover`](Direction::context_takeover) a message may refer to those before it, which helps where many
+//! small messages look alike. A connection then keeps the plain text that may be referred to, and no codec: a lent
+//! codec gets it as its dictionary.
+//!
+//! | direction | bytes that a connection keeps |
+//! | --- | --- |
+//! | receiving | the last 2^[`max_window_bits`](Direction::max_window_bits): 512 for 9 bits to 32,768 for 15 |
+//! | sending | the same, at most [`HISTORY_BYTES_MAX`]: a longer history costs more time than it saves bytes |
+//!
+//! # Window bits of 8
+//!
+//! RFC 7692 knows windows of 2^8 to 2^15 bytes, DEFLATE libraries only those from 2^9. An offer that limits the server's
+//! window to 8 bits is declined; a client that is told to use 8 bits sends its messages uncompressed, which is always
+//! allowed. A peer that limits its own window to 8 bits is understood: our window is then larger than it needs to be.
+//!
+//! # Secrets
+//!
+//! The length of a compressed message tells something about its text. Where a secret and text of somebody else go into
+//! one message, or share a context, send it [uncompressed](crate::Message::uncompressed) (RFC 7692 section 8).
+
+mod agree;
+mod compressor;
+mod config;
+mod inflater;
+mod parameters;
+
+pub use agree::Agreed;
+pub(crate) use agree::{Receiving, Sending};
+pub(crate) use compressor::Compressor;
+pub use compressor::HISTORY_BYTES_MAX;
+pub use config::{Deflate, Direction, Level, WindowBits};
+pub(crate) use inflater::Inflater;
+pub use parameters::Parameters;
+
+/// The extension's name (RFC 7692 section 7).
+pub(crate) const NAME: &str = "permessage-deflate";
+
+/// What both sides cut off from the end of a compressed message.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+//# Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end.
+const TAIL: [u8; 4] = [0x00, 0x00, 0xff, 0xff];
+
+/// The end of the plain text in one direction, which later messages may refer to. Nothing is kept without context
+/// takeover, and nothing before the first compressed message.
+pub(crate) type History = Option<Box<Vec<u8>>>;
+
+/// Adds to the text that is kept, and forgets what is further back than `bytes_max`.
+fn remember(history: &mut History, text: &[u8], bytes_max: usize) {
+    let history = history.get_or_insert_default();
+    let text = text.get(text.len().saturating_sub(bytes_max)..).unwrap_or_default();
+    let surplus = (history.len() + text.len()).saturating_sub(bytes_max);
+    history.drain(..surplus);
+    history.reserve_exact(text.len());
+    history.extend_from_slice(text);
+}
+
+fn text(history: &History) -> &[u8] {
+    history.as_ref().map_or(&[], |it| it)
+}
