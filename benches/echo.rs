@@ -27,7 +27,7 @@ const MEASURED: Duration = Duration::from_millis(1500);
 
 fn main() {
     match common::role().as_deref() {
-        Some("tautline") => return support::echo::tautline(),
+        Some("tautline") => return support::echo::tautline(None),
         Some("raw") => return support::echo::raw(),
         _ => common::pin_load(),
     }
@@ -102,7 +102,7 @@ impl Load {
             buffer: vec![0; 64 * 1024],
         };
         for number in 0..CONNECTIONS {
-            let stream = common::open(server.address);
+            let stream = common::open(server.address, None);
             stream.set_nonblocking(true).unwrap();
             let mut stream = TcpStream::from_std(stream);
             load.poll.registry().register(&mut stream, Token(number), Interest::READABLE).unwrap();

@@ -1,10 +1,13 @@
-//! What an idle connection costs: server memory of 15,000 connections that have each carried a message of 512 bytes.
+//! What an idle connection costs: server memory of connections that have each carried a message there and back.
 //!
-//! `cargo bench --bench idle` prints bytes per connection. It needs 15,100 descriptors in each of two processes
-//! (`ulimit -n`).
+//! `cargo bench --bench idle` prints bytes per connection: 15,000 without compression, as many with what
+//! permessage-deflate agrees on by default, and 2,000 with context takeover for each number of window bits. It needs
+//! 15,100 descriptors in each of two processes (`ulimit -n`).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a benchmark may panic
 
 mod support {
+    #[path = "../support/answers.rs"]
+    pub(crate) mod answers;
     #[path = "../support/mod.rs"]
     pub(crate) mod common;
     #[path = "../support/echo.rs"]
@@ -12,37 +15,91 @@ mod support {
 }
 
 use std::io::{Read, Write};
+use std::net::TcpStream;
 
+use flate2::{Compress, Compression, FlushCompress};
+use support::answers;
 use support::common::{self, Server};
+use tautline::Deflate;
+use tautline::deflate::WindowBits;
 
 const CONNECTIONS: usize = 15_000;
+const CONNECTIONS_WITH_CONTEXT: usize = 2_000;
 const PAYLOAD_BYTES: usize = 512;
 /// Opened before anything is measured, so that the loop's own buffers are there.
 const WARM_UP: usize = 100;
+const OFFER: &str = "permessage-deflate; client_max_window_bits";
 
 fn main() {
-    match common::role().as_deref() {
-        Some("tautline") => return support::echo::tautline(),
-        Some("raw") => return support::echo::raw(),
-        _ => common::pin_load(),
+    if let Some(role) = common::role() {
+        return match role.as_str() {
+            "raw" => support::echo::raw(),
+            "plain" => support::echo::tautline(None),
+            "deflate" => support::echo::tautline(Some(Deflate::default())),
+            bits => support::echo::tautline(Some(with_context(bits.parse().unwrap()))),
+        };
     }
-    let server = Server::start("tautline");
-    let mut streams: Vec<_> = (0..WARM_UP).map(|_| carry_one(&server)).collect();
+    common::pin_load();
+    let message = common::frame(PAYLOAD_BYTES);
+    let plain = measure("plain", CONNECTIONS, None, &message);
+    println!("{plain:>6.0} bytes a connection without compression");
+    let deflate = measure("deflate", CONNECTIONS, Some(OFFER), &compressed(PAYLOAD_BYTES));
+    println!("{deflate:>6.0} with permessage-deflate as it is by default\n");
+    println!("with context takeover in both directions, after a message of 64 KiB:");
+    let message = compressed(64 * 1024);
+    for bits in 9..=15 {
+        let role = bits.to_string();
+        let bytes = measure(&role, CONNECTIONS_WITH_CONTEXT, Some(OFFER), &message);
+        println!("{bytes:>6.0} for {bits} window bits");
+    }
+}
+
+fn with_context(bits: u8) -> Deflate {
+    let mut deflate = Deflate::default();
+    for direction in [&mut deflate.sending, &mut deflate.receiving] {
+        direction.context_takeover = true;
+        direction.max_window_bits = WindowBits::new(bits).unwrap();
+    }
+    deflate
+}
+
+/// Bytes of server memory for each connection that has carried this message.
+fn measure(role: &str, connections: usize, extensions: Option<&str>, message: &[u8]) -> f64 {
+    let server = Server::start(role);
+    let mut streams: Vec<_> =
+        (0..WARM_UP).map(|_| carry_one(&server, extensions, message)).collect();
     let before = resident_bytes(&server);
-    streams.extend((0..CONNECTIONS).map(|_| carry_one(&server)));
+    streams.extend((0..connections).map(|_| carry_one(&server, extensions, message)));
     let after = resident_bytes(&server);
-    let each = (after - before) as f64 / CONNECTIONS as f64;
-    println!("{CONNECTIONS} idle connections: {each:.0} bytes of server memory each");
+    (after - before) as f64 / connections as f64
 }
 
 /// A connection that has carried one message there and back.
-fn carry_one(server: &Server) -> std::net::TcpStream {
-    let mut stream = common::open(server.address);
-    let frame = common::frame(PAYLOAD_BYTES);
-    stream.write_all(&frame).unwrap();
-    let mut answer = vec![0; frame.len() - 4];
-    stream.read_exact(&mut answer).unwrap();
+fn carry_one(server: &Server, extensions: Option<&str>, message: &[u8]) -> TcpStream {
+    let mut stream = common::open(server.address, extensions);
+    stream.write_all(message).unwrap();
+    let mut answer = Vec::new();
+    while answers::first_frame(&answer).is_none() {
+        let mut buffer = [0; 4096];
+        let count = stream.read(&mut buffer).unwrap();
+        assert_ne!(count, 0, "the server ended the stream");
+        answer.extend_from_slice(&buffer[..count]);
+    }
     stream
+}
+
+/// A frame with a compressed text of so many bytes, which refers back by no more than the smallest window.
+fn compressed(bytes: usize) -> Vec<u8> {
+    let text: String = (0..)
+        .flat_map(|n: u32| format!("{{\"id\":{}}}", n * 7919).into_bytes())
+        .take(bytes)
+        .map(char::from)
+        .collect();
+    let mut payload = Vec::with_capacity(bytes + 1024);
+    Compress::new_with_window_bits(Compression::fast(), false, 9)
+        .compress_vec(text.as_bytes(), &mut payload, FlushCompress::Sync)
+        .unwrap();
+    common::masked(0xC1, payload.strip_suffix(&[0, 0, 0xff, 0xff]).unwrap())
 }
 
 fn resident_bytes(server: &Server) -> u64 {

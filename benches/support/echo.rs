@@ -5,7 +5,7 @@ use std::io::{ErrorKind, Read, Write};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token};
 use tautline::reactor::{Context, Handler};
-use tautline::{Message, Origins, Reactor};
+use tautline::{Deflate, Message, Origins, Reactor};
 
 struct Echo;
 
@@ -18,10 +18,13 @@ impl Handler for Echo {
 }
 
 /// Our echo server.
-pub(crate) fn tautline() {
+pub(crate) fn tautline(deflate: Option<Deflate>) {
     let mut limits = tautline::Limits::default();
     limits.message_bytes_max = 16 << 20;
-    let reactor = Reactor::new(Echo).unwrap().limits(limits).origins(Origins::Any);
+    let mut reactor = Reactor::new(Echo).unwrap().limits(limits).origins(Origins::Any);
+    if let Some(deflate) = deflate {
+        reactor = reactor.deflate(deflate);
+    }
     let reactor = reactor.listen("127.0.0.1:0").unwrap();
     println!("{}", reactor.local_addrs().unwrap()[0]);
     reactor.run().unwrap();

@@ -68,16 +68,19 @@ fn pinned(core: usize, program: &std::path::Path) -> Command {
     command
 }
 
-pub(crate) const REQUEST: &[u8] =
-    b"GET / HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+const REQUEST: &str = "GET / HTTP/1.1\r\nHost: bench\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n";
 
-/// Opens a connection, handshake and all.
-pub(crate) fn open(address: SocketAddr) -> TcpStream {
+/// Opens a connection, handshake and all. The extensions that are offered have to be accepted, in some way.
+pub(crate) fn open(address: SocketAddr, extensions: Option<&str>) -> TcpStream {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    stream.write_all(REQUEST).unwrap();
+    let mut request = String::from(REQUEST);
+    if let Some(extensions) = extensions {
+        request.push_str(&format!("Sec-WebSocket-Extensions: {extensions}\r\n"));
+    }
+    stream.write_all(format!("{request}\r\n").as_bytes()).unwrap();
     let mut answer = [0; 512];
     let mut length = 0;
     while !answer[..length].ends_with(b"\r\n\r\n") {
@@ -85,14 +88,22 @@ pub(crate) fn open(address: SocketAddr) -> TcpStream {
         assert_ne!(count, 0, "the server ended the stream");
         length += count;
     }
-    assert!(answer.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&answer[..length]));
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    assert_eq!(answer.contains("permessage-deflate"), extensions.is_some(), "{answer}");
     stream
 }
 
 /// A masked binary frame.
 pub(crate) fn frame(payload_bytes: usize) -> Vec<u8> {
-    let mut bytes = vec![0x82];
-    match payload_bytes {
+    let payload: Vec<u8> = (0..payload_bytes).map(|n| n as u8).collect();
+    masked(0x82, &payload)
+}
+
+/// A masked frame with this first byte. The masking key is 0: it is the server that is measured.
+pub(crate) fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = vec![first];
+    match payload.len() {
         short @ 0..=125 => bytes.push(0x80 | short as u8),
         length @ 126..=0xFFFF => {
             bytes.push(0x80 | 126);
@@ -103,7 +114,7 @@ pub(crate) fn frame(payload_bytes: usize) -> Vec<u8> {
             bytes.extend((length as u64).to_be_bytes());
         }
     }
-    bytes.extend([0x12, 0x34, 0x56, 0x78]);
-    bytes.extend((0..payload_bytes).map(|n| n as u8));
+    bytes.extend([0; 4]);
+    bytes.extend_from_slice(payload);
     bytes
 }

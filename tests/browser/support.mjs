@@ -46,6 +46,8 @@ export class Relay {
 export class Proxy {
   #pairs = new Set();
   #way = "open";
+  // What the relay said, all of it.
+  said = [];
 
   static async start(port) {
     const proxy = new Proxy();
@@ -72,7 +74,10 @@ export class Proxy {
     };
     for (const socket of pair) socket.on("error", end).on("close", end);
     client.on("data", (data) => { if (this.#way !== "silent") relay.write(data); });
-    relay.on("data", (data) => { if (this.#way === "open") client.write(data); });
+    relay.on("data", (data) => {
+      this.said.push(data);
+      if (this.#way === "open") client.write(data);
+    });
   }
 
   // All connections break, and new ones are refused.

@@ -107,6 +107,18 @@ test("two people chat, and see each other and who types", async (world) => {
   assert.match(await ada.page.textContent("#away"), /Ben.*just now/);
 });
 
+test("messages are compressed between relay and browser, and the page shows nothing of it", async (world) => {
+  const relay = await world.relay();
+  const proxy = await world.proxy(relay.port);
+  const ada = await world.enter(proxy.url, "Ada");
+  const text = "as the waves come and go, ".repeat(40).trim();
+  await ada.write(text);
+  await ada.sees(text);
+  const said = Buffer.concat(proxy.said).toString("latin1");
+  assert.match(said, /^Sec-WebSocket-Extensions: permessage-deflate; server_no_context_takeover; client_no_context_takeover\r$/m);
+  assert.ok(!said.includes("waves come and go, as the waves"), "a text that was said was not compressed");
+});
+
 test("rooms are joined, switched and left, and count what is unread", async (world) => {
   const relay = await world.relay();
   const ada = await world.enter(relay.url, "Ada");

@@ -9,7 +9,7 @@ use tautline::handshake::{
 use tautline::reactor::{
     Closed, ConnectionId, Context, Dropped, Handle, Handler, Hub, Reactor, SendStatus,
 };
-use tautline::{CloseCode, Limits, Message};
+use tautline::{CloseCode, Deflate, Limits, Message};
 
 use crate::limits::{FRAME_BYTES_MAX, RelayLimits};
 use crate::page;
@@ -52,7 +52,9 @@ pub fn reactor(limits: RelayLimits, further_origins: &[String]) -> io::Result<Re
     };
     let mut engine = Limits::default();
     engine.message_bytes_max = FRAME_BYTES_MAX;
-    let reactor = Reactor::new(server)?.limits(engine).origins(origins);
+    // Without context takeover: nobody's text shares a context with somebody else's token.
+    let deflate = Deflate::default();
+    let reactor = Reactor::new(server)?.limits(engine).origins(origins).deflate(deflate);
     start_clock(reactor.handle());
     Ok(reactor)
 }
