@@ -384,7 +384,7 @@ impl<'a> Events<'a> {
         let bytes = mem::take(&mut self.bytes);
         let input = bytes.get_mut(..offered).unwrap_or_default();
         unmask(input, &header, frame.received);
-        let (taken, text) = inflater.step(input)?;
+        let (taken, text) = inflater.step(input, history)?;
         open.gather_within(text, limits)?;
         frame.received += taken as u64;
         // What was not taken belongs to the next step: it is as it came.

@@ -180,6 +180,8 @@ impl Sender {
         }
         if !part.last {
             self.in_parts = Some(open);
+        } else if let Some(compressor) = open.compressor {
+            compressor.end(&self.history);
         }
         Ok(())
     }
@@ -426,7 +428,8 @@ pub(super) fn write_message(
         let mut compressor = Compressor::begin(&deflating, history);
         if let Some(shorter) = compressor.compress(payload, true, payload.len().saturating_sub(1)) {
             write_frame(Start { fin: true, rsv1: true, opcode }, key, shorter, out);
-            return deflating.remember(history, payload);
+            deflating.remember(history, payload);
+            return compressor.end(history);
         }
     }
     write_frame(Start { fin: true, rsv1: false, opcode }, key, payload, out);

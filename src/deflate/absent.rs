@@ -28,7 +28,8 @@ pub(crate) enum Inflater {}
 #[derive(Debug)]
 pub(crate) struct Compressor;
 
-pub(crate) type History = ();
+#[derive(Debug, Default)]
+pub(crate) struct History(());
 
 impl Deflate {
     pub(crate) fn accept_first<O>(&self, _: impl Iterator<Item = O>) -> Option<Agreed> {
@@ -86,7 +87,7 @@ impl Inflater {
         match receiving {}
     }
 
-    pub(crate) fn step(&mut self, _: &[u8]) -> Result<(usize, &[u8]), Violation> {
+    pub(crate) fn step(&mut self, _: &[u8], _: &History) -> Result<(usize, &[u8]), Violation> {
         match *self {}
     }
 
@@ -99,6 +100,8 @@ impl Compressor {
     pub(crate) fn begin(sending: &Sending, _: &History) -> Self {
         match *sending {}
     }
+
+    pub(crate) fn end(self, _: &History) {}
 
     pub(crate) fn compress(&mut self, _: &[u8], _: bool, _: usize) -> Option<&[u8]> {
         None

@@ -4,12 +4,13 @@ use std::cell::RefCell;
 
 use flate2::{Compress, Compression, FlushCompress};
 
+use super::TAIL;
 use super::agree::Sending;
 use super::config::{Level, WindowBits};
-use super::{History, TAIL, remember, text};
+use super::history::{History, State};
 
-/// Bytes of earlier text that a message may refer to, under context takeover. A compressor has to index them before each
-/// message: with 32 KiB that takes ten times as long as to compress 1 KiB.
+/// Bytes of earlier text that a connection keeps for what it sends, under context takeover. A compressor that it has not
+/// used last has to index them anew: with 32 KiB that takes ten times as long as to compress 1 KiB.
 pub const HISTORY_BYTES_MAX: usize = 4 * 1024;
 
 /// A compressor, lent to one message. It goes back to its thread when it is dropped.
@@ -21,20 +22,26 @@ struct Parts {
     level: Level,
     window_bits: WindowBits,
     codec: Compress,
+    /// The history that the codec has inside it, in its present state: it can go on where it stopped.
+    holds: Option<State>,
     /// What the last call produced.
     output: Vec<u8>,
 }
 
-/// Idle compressors that a thread keeps, of some 300 KiB each: one for each setting in use.
-const KEPT_MAX: usize = 8;
+/// Idle compressors that a thread keeps, of some 300 KiB each. Without context takeover it needs one for each setting in
+/// use; with it, each connection that has sent lately goes on with its own.
+const KEPT_MAX: usize = 32;
 /// The longest output buffer that is kept.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 /// The output grows by this much.
 const STEP_BYTES: usize = 16 * 1024;
 
+/// Those that were used least lately come first.
+#[expect(clippy::vec_box, reason = "what is lent is moved often, and is large")]
+type Idle = Vec<Box<Parts>>;
+
 thread_local! {
-    #[expect(clippy::vec_box, reason = "what is lent is moved often, and is large")]
-    static IDLE: RefCell<Vec<Box<Parts>>> = const { RefCell::new(Vec::new()) };
+    static IDLE: RefCell<Idle> = const { RefCell::new(Vec::new()) };
 }
 
 impl Sending {
@@ -51,37 +58,38 @@ impl Sending {
     /// A compressed message was sent, with this text.
     pub(crate) fn remember(&self, history: &mut History, text: &[u8]) {
         if self.context_takeover {
-            remember(history, text, self.window_bits.bytes().min(HISTORY_BYTES_MAX));
+            history.push(text, self.window_bits.bytes().min(HISTORY_BYTES_MAX));
         }
     }
 
     /// Compressed messages were sent, with text that is not known here.
     pub(crate) fn forget(&self, history: &mut History) {
-        *history = None;
+        history.forget();
     }
 }
 
 impl Compressor {
     /// A compressor for a message that may refer to the text before it.
     pub(crate) fn begin(sending: &Sending, history: &History) -> Self {
-        let history = if sending.context_takeover { text(history) } else { &[] };
-        let idle = IDLE.try_with(|idle| {
-            let mut idle = idle.borrow_mut();
-            let at = idle.iter().rposition(|it| it.is_for(sending))?;
-            Some(idle.remove(at))
-        });
-        let mut parts = match idle.ok().flatten() {
-            Some(mut parts) => {
-                parts.codec.reset();
-                parts
-            }
-            None => Box::new(Parts::new(sending)),
-        };
-        // It is refused for a codec in use only. One that refuses it compresses without.
-        if !history.is_empty() && parts.codec.set_dictionary(history).is_err() {
+        let history = if sending.context_takeover { history } else { &History::default() };
+        let idle = IDLE.try_with(|idle| take(&mut idle.borrow_mut(), sending, history.state()));
+        let mut parts = idle.ok().flatten().unwrap_or_else(|| Box::new(Parts::new(sending)));
+        let holds = parts.holds.take();
+        if holds.is_none() || holds != history.state() {
             parts.codec.reset();
+            // It is refused for a codec in use only. One that refuses it compresses without.
+            if !history.text().is_empty() && parts.codec.set_dictionary(history.text()).is_err() {
+                parts.codec.reset();
+            }
         }
         Self { parts: Some(parts) }
+    }
+
+    /// The message is sent, and this is what the next one may refer to: the compressor can go on with it.
+    pub(crate) fn end(mut self, history: &History) {
+        if let Some(parts) = &mut self.parts {
+            parts.holds = history.state();
+        }
     }
 
     /// Compresses a part of a message, up to the byte boundary after it; `None` where the result would be longer than
@@ -107,6 +115,16 @@ impl Compressor {
         }
         (output.len() <= bytes_max).then_some(output)
     }
+}
+
+/// Takes an idle compressor: the one that holds this history; or one that holds none; or, where there are many, the one
+/// that was used least lately.
+fn take(idle: &mut Idle, sending: &Sending, history: Option<State>) -> Option<Box<Parts>> {
+    let find = |holds| idle.iter().position(|it| it.is_for(sending) && it.holds == holds);
+    let oldest =
+        || idle.iter().position(|it| it.is_for(sending)).filter(|_| idle.len() >= KEPT_MAX);
+    let at = find(history).or_else(|| find(None)).or_else(oldest)?;
+    Some(idle.remove(at))
 }
 
 /// Compresses `text` and ends at a byte boundary, unless that takes more than `bytes_max`.
@@ -137,7 +155,7 @@ impl Parts {
         let Sending { level, window_bits, .. } = *sending;
         let effort = Compression::new(level.get().into());
         let codec = Compress::new_with_window_bits(effort, false, window_bits.get());
-        Self { level, window_bits, codec, output: Vec::new() }
+        Self { level, window_bits, codec, holds: None, output: Vec::new() }
     }
 
     fn is_for(&self, sending: &Sending) -> bool {

@@ -4,9 +4,10 @@ use std::cell::RefCell;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
+use super::TAIL;
 use super::agree::Receiving;
 use super::config::WindowBits;
-use super::{History, TAIL, remember, text};
+use super::history::History;
 use crate::error::Violation;
 
 /// A decompressor, lent to one message. It goes back to its thread when it is dropped.
@@ -16,7 +17,8 @@ pub(crate) struct Inflater {
 
 struct Parts {
     codec: Decompress,
-    /// Text that the rest of the message may refer to, and behind it what the last step produced.
+    context_takeover: bool,
+    /// Text of the message that its rest may refer to, and behind it what the last step produced.
     text: Vec<u8>,
     /// The stream was ended by a final block, and nothing came after it.
     ended: bool,
@@ -47,16 +49,13 @@ thread_local! {
 impl Inflater {
     /// A decompressor for a message that may refer to the text before it.
     pub(crate) fn begin(receiving: Receiving, history: &History) -> Result<Self, Violation> {
-        let history = if receiving.context_takeover { text(history) } else { &[] };
         let idle = IDLE.try_with(|idle| idle.borrow_mut().pop()).ok().flatten();
         let mut parts = idle.unwrap_or_else(|| Box::new(Parts::new()));
-        parts.codec.reset(false);
+        parts.context_takeover = receiving.context_takeover;
         parts.text.clear();
-        parts.text.extend_from_slice(history);
-        parts.set_history()?;
-        parts.ended = false;
         parts.final_blocks = 0;
         parts.failed = None;
+        parts.start(history)?;
         Ok(Self { parts: Some(parts) })
     }
 
@@ -66,14 +65,18 @@ impl Inflater {
     /// # Errors
     ///
     /// Once all text before the mistake was given.
-    pub(crate) fn step(&mut self, input: &[u8]) -> Result<(usize, &[u8]), Violation> {
+    pub(crate) fn step(
+        &mut self,
+        input: &[u8],
+        history: &History,
+    ) -> Result<(usize, &[u8]), Violation> {
         let parts = self.parts.as_mut().ok_or(Violation::NotInflatable)?;
         if let Some(violation) = parts.failed {
             return Err(violation);
         }
         parts.make_room();
         let start = parts.text.len();
-        let (taken, result) = parts.inflate_all(input);
+        let (taken, result) = parts.inflate_all(input, history);
         let text = parts.text.get(start..).unwrap_or_default();
         match result {
             Err(violation) if text.is_empty() => Err(violation),
@@ -94,13 +97,9 @@ impl Inflater {
         history: &mut History,
     ) -> Result<(), Violation> {
         let parts = self.parts.as_mut().ok_or(Violation::NotInflatable)?;
-        parts.end()?;
+        parts.end(history)?;
         if receiving.context_takeover {
-            // The text begins with what was kept before.
-            if let Some(before) = history {
-                before.clear();
-            }
-            remember(history, &parts.text, receiving.window_bits.bytes());
+            history.push(&parts.text, receiving.window_bits.bytes());
         }
         Ok(())
     }
@@ -111,6 +110,7 @@ impl Parts {
         Self {
             // It understands every smaller window too.
             codec: Decompress::new(false),
+            context_takeover: false,
             text: Vec::with_capacity(HISTORY_BYTES + STEP_BYTES),
             ended: false,
             final_blocks: 0,
@@ -119,7 +119,7 @@ impl Parts {
     }
 
     /// Ends the stream, which has to stand between two blocks.
-    fn end(&mut self) -> Result<(), Violation> {
+    fn end(&mut self, history: &History) -> Result<(), Violation> {
         // It ended by itself, and the empty block that should be behind it is missing.
         if self.ended {
             return Ok(());
@@ -128,7 +128,7 @@ impl Parts {
         for mut rest in [&TAIL[..], &END[..]] {
             while !rest.is_empty() {
                 self.text.reserve(1);
-                let taken = self.inflate(rest)?;
+                let taken = self.inflate(rest, history)?;
                 // A block that these bytes have gone on with was cut short.
                 if self.text.len() != length {
                     return Err(Violation::NotInflatable);
@@ -141,13 +141,13 @@ impl Parts {
 
     /// Hands bytes to the codec until they are used up, there is no more room, or one is wrong, which then counts as not
     /// taken.
-    fn inflate_all(&mut self, input: &[u8]) -> (usize, Result<(), Violation>) {
+    fn inflate_all(&mut self, input: &[u8], history: &History) -> (usize, Result<(), Violation>) {
         let mut taken = 0;
         while let Some(rest) = input.get(taken..).filter(|rest| !rest.is_empty()) {
             if self.text.len() == self.text.capacity() {
                 return (taken, Ok(()));
             }
-            match self.inflate(rest) {
+            match self.inflate(rest, history) {
                 Ok(count) => taken += count,
                 Err(violation) => return (taken, Err(violation)),
             }
@@ -155,7 +155,7 @@ impl Parts {
         // What the last bytes stand for may not have had room.
         while self.text.len() == self.text.capacity() && !self.ended {
             self.text.reserve_exact(MATCH_BYTES);
-            if let Err(violation) = self.inflate(&[]) {
+            if let Err(violation) = self.inflate(&[], history) {
                 return (taken.saturating_sub(1), Err(violation));
             }
         }
@@ -163,9 +163,9 @@ impl Parts {
     }
 
     /// Hands bytes to the codec, as many as it takes and has room for.
-    fn inflate(&mut self, input: &[u8]) -> Result<usize, Violation> {
+    fn inflate(&mut self, input: &[u8], history: &History) -> Result<usize, Violation> {
         if self.ended && !input.is_empty() {
-            self.restart()?;
+            self.restart(history)?;
         }
         let (taken, written) = (self.codec.total_in(), self.text.len());
         let status = self.codec.decompress_vec(input, &mut self.text, FlushDecompress::Sync);
@@ -181,25 +181,33 @@ impl Parts {
     //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
     //# The next DEFLATE block follows
     //# the padded data if any.
-    fn restart(&mut self) -> Result<(), Violation> {
+    fn restart(&mut self, history: &History) -> Result<(), Violation> {
         self.final_blocks += 1;
         if self.final_blocks > FINAL_BLOCKS_MAX {
             return Err(Violation::TooManyFinalBlocks);
         }
-        self.codec.reset(false);
-        self.set_history()?;
-        self.ended = false;
-        Ok(())
+        self.start(history)
     }
 
-    fn set_history(&mut self) -> Result<(), Violation> {
-        let history = self.text.get(self.text.len().saturating_sub(HISTORY_BYTES)..);
-        match history {
-            Some(history) if !history.is_empty() => {
-                self.codec.set_dictionary(history).map(drop).map_err(|_| Violation::NotInflatable)
+    /// Starts a stream that may refer to the text before it.
+    fn start(&mut self, history: &History) -> Result<(), Violation> {
+        self.ended = false;
+        self.codec.reset(false);
+        let before = if self.context_takeover { history.text() } else { &[] };
+        let own = self.text.get(self.text.len().saturating_sub(HISTORY_BYTES)..);
+        let text = match own {
+            None | Some([]) => before,
+            Some(own) if before.is_empty() => own,
+            Some(own) => {
+                let rest = HISTORY_BYTES - own.len();
+                let before = before.get(before.len().saturating_sub(rest)..).unwrap_or_default();
+                &[before, own].concat()
             }
-            _ => Ok(()),
+        };
+        if text.is_empty() {
+            return Ok(());
         }
+        self.codec.set_dictionary(text).map(drop).map_err(|_| Violation::NotInflatable)
     }
 
     /// Forgets what no message can refer to any more.
