@@ -11,17 +11,18 @@ use std::time::Duration;
 
 use tautline::handshake::{ClientRequest, UrlError};
 use tautline::reactor::{Closed, ConnectionId, Context, Handle, Handler, Hub, SendStatus};
-use tautline::{CloseCode, Message, Reactor};
+use tautline::{CloseCode, Deflate, Message, Reactor};
 
 const USAGE: &str = "\
-Usage: client URL [--origin ORIGIN] [--protocol NAME]...
+Usage: client URL [--origin ORIGIN] [--protocol NAME]... [--deflate]
 
 Sends each line of the standard input as a text message, and prints each message
 that comes on a line of the standard output. Ends when the input ends, or when
 the server closes. Binary messages are printed as their length.
 
   --origin ORIGIN   what a browser would say of its page: https://example.com
-  --protocol NAME   a subprotocol to ask for; the best liked one comes first";
+  --protocol NAME   a subprotocol to ask for; the best liked one comes first
+  --deflate         offer compressed messages";
 
 /// What the input has next: a line, its end, or what is wrong with it.
 type Input = Result<Option<String>, String>;
@@ -148,11 +149,13 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<ClientRequest, S
     let mut url = None;
     let mut origin = None;
     let mut protocols = Vec::new();
+    let mut deflate = false;
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
         match argument.as_str() {
             "--origin" => origin = Some(value()?),
             "--protocol" => protocols.push(value()?),
+            "--deflate" => deflate = true,
             other if other.starts_with('-') || url.is_some() => {
                 return Err(format!("unknown argument {other}"));
             }
@@ -162,6 +165,9 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<ClientRequest, S
     let url = url.ok_or("a URL is missing, such as ws://127.0.0.1:9001/")?;
     let mut request =
         ClientRequest::new(url.parse().map_err(|error: UrlError| format!("{url}: {error}"))?);
+    if deflate {
+        request = request.deflate(Deflate::default());
+    }
     for protocol in protocols {
         request = request.subprotocol(protocol).map_err(|error| error.to_string())?;
     }

@@ -37,7 +37,6 @@ const KEPT_BYTES_MAX: usize = 64 * 1024;
 const STEP_BYTES: usize = 16 * 1024;
 
 /// Those that were used least lately come first.
-#[expect(clippy::vec_box, reason = "what is lent is moved often, and is large")]
 type Idle = Vec<Box<Parts>>;
 
 thread_local! {
