@@ -33,8 +33,10 @@ struct Parts {
 const KEPT_MAX: usize = 32;
 /// The longest output buffer that is kept.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
-/// The output grows by this much.
-const STEP_BYTES: usize = 16 * 1024;
+/// Text that is compressed at once, before a look at how long the result has become.
+const STEP_BYTES: usize = 32 * 1024;
+/// Room for the end of a block, and for an empty one behind it.
+const ROOM_BYTES: usize = 64;
 
 /// Those that were used least lately come first.
 type Idle = Vec<Box<Parts>>;
@@ -127,26 +129,29 @@ fn take(idle: &mut Idle, sending: &Sending, history: Option<State>) -> Option<Bo
 }
 
 /// Compresses `text` and ends at a byte boundary, unless that takes more than `bytes_max`.
-fn flush(
-    codec: &mut Compress,
-    mut text: &[u8],
-    output: &mut Vec<u8>,
-    bytes_max: usize,
-) -> Option<()> {
-    loop {
-        let room = bytes_max.saturating_sub(output.len()).min(text.len().max(STEP_BYTES));
-        output.reserve(room);
-        let before = codec.total_in();
-        codec.compress_vec(text, output, FlushCompress::Sync).ok()?;
-        let taken = codec.total_in() - before;
-        text = text.get(usize::try_from(taken).ok()?..)?;
-        if text.is_empty() && output.len() < output.capacity() {
-            return (output.len() <= bytes_max).then_some(());
+///
+/// It is given up only where there is room left: a codec whose output had no room keeps a part of it back, and fails
+/// later, reset or not (zlib-rs 0.6.8).
+fn flush(codec: &mut Compress, text: &[u8], output: &mut Vec<u8>, bytes_max: usize) -> Option<()> {
+    let mut pieces = text.chunks(STEP_BYTES).peekable();
+    while let Some(mut piece) = pieces.next() {
+        let flush = if pieces.peek().is_some() { FlushCompress::None } else { FlushCompress::Sync };
+        loop {
+            // What does not compress gets longer by an eighth.
+            output.reserve(piece.len() + piece.len() / 8 + ROOM_BYTES);
+            let before = codec.total_in();
+            codec.compress_vec(piece, output, flush).ok()?;
+            let taken = usize::try_from(codec.total_in() - before).ok()?;
+            piece = piece.get(taken..)?;
+            if piece.is_empty() && output.len() < output.capacity() {
+                break;
+            }
         }
-        if output.len() >= bytes_max {
+        if output.len() > bytes_max {
             return None;
         }
     }
+    Some(())
 }
 
 impl Parts {
@@ -181,5 +186,49 @@ impl Drop for Compressor {
 impl std::fmt::Debug for Compressor {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Compressor")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::deflate::Deflate;
+
+    /// Bytes that do not compress.
+    fn noise(bytes: usize) -> Vec<u8> {
+        let mut state = 1_u64;
+        let next = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as u8
+        };
+        std::iter::repeat_with(next).take(bytes).collect()
+    }
+
+    #[test]
+    fn what_does_not_shrink_is_given_up_and_leaves_a_compressor_that_works() {
+        let Deflate { level, compress_from_bytes, .. } = Deflate::default();
+        let sizes = [100, 1_000, 4_137, 10_000, 64_009, 70_000, 200_000];
+        for window_bits in (9..=15).filter_map(WindowBits::new) {
+            let sending =
+                Sending { compress_from_bytes, level, window_bits, context_takeover: false };
+            for (first, second) in sizes.into_iter().flat_map(|it| sizes.map(|other| (it, other))) {
+                // A new one, without room from before, and none beside it.
+                IDLE.with_borrow_mut(Vec::clear);
+                let parts = Some(Box::new(Parts::new(&sending)));
+                let mut compressor = Compressor { parts };
+                assert!(compressor.compress(&noise(first), true, first - 1).is_none());
+                drop(compressor);
+                let text = noise(second);
+                let mut compressor = Compressor::begin(&sending, &History::default());
+                let result = compressor.compress(&text, true, usize::MAX).unwrap();
+                let mut inflated = Vec::with_capacity(second + 1);
+                flate2::Decompress::new(false)
+                    .decompress_vec(result, &mut inflated, flate2::FlushDecompress::Sync)
+                    .unwrap();
+                assert!(inflated == text, "{second} bytes after {first}, {window_bits:?}");
+            }
+        }
     }
 }
