@@ -398,8 +398,19 @@ impl<'a> Events<'a> {
         if frame_ended {
             *current = None;
         }
-        if last && let Some(receiving) = *inflating {
-            inflater.finish(receiving, history)?;
+        if last
+            && let Some(receiving) = *inflating
+            && let Err(violation) = inflater.finish(receiving, history)
+        {
+            // The text before the mistake is delivered, as it would have been had its bytes come alone.
+            if open.delivery == Delivery::Parts
+                && let Some(part) = open.take_part(false)?
+            {
+                self.whole = Whole::Part(part, false);
+                *state = State::Failed(violation);
+                return Ok(Step::Whole);
+            }
+            return Err(violation);
         }
         match (open.delivery, last) {
             (Delivery::Whole, false) => return Ok(Step::Again),

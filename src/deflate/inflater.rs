@@ -215,6 +215,8 @@ impl Parts {
         if self.text.capacity() - self.text.len() < STEP_BYTES {
             let surplus = self.text.len().saturating_sub(HISTORY_BYTES);
             self.text.drain(..surplus);
+            // It may have become longer for what the last bytes of a run stood for.
+            self.text.shrink_to(HISTORY_BYTES + STEP_BYTES);
             self.text.reserve_exact(STEP_BYTES);
         }
     }
@@ -222,7 +224,9 @@ impl Parts {
 
 impl Drop for Inflater {
     fn drop(&mut self) {
-        let Some(parts) = self.parts.take() else { return };
+        let Some(mut parts) = self.parts.take() else { return };
+        parts.text.clear();
+        parts.text.shrink_to(HISTORY_BYTES + STEP_BYTES);
         // A thread that ends has nothing left to keep it in.
         let _ = IDLE.try_with(|idle| {
             let mut idle = idle.borrow_mut();
