@@ -78,9 +78,11 @@ impl Compressor {
         let holds = parts.holds.take();
         if holds.is_none() || holds != history.state() {
             parts.codec.reset();
-            // It is refused for a codec in use only. One that refuses it compresses without.
-            if !history.text().is_empty() && parts.codec.set_dictionary(history.text()).is_err() {
-                parts.codec.reset();
+            for text in history.text().into_iter().filter(|it| !it.is_empty()) {
+                // It is refused for a codec in use only. One that refuses it compresses without.
+                if parts.codec.set_dictionary(text).is_err() {
+                    parts.codec.reset();
+                }
             }
         }
         Self { parts: Some(parts) }

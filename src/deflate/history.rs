@@ -1,5 +1,6 @@
 //! The end of the plain text in one direction, which the next compressed message may refer to.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Nothing is kept without context takeover, and nothing before the first compressed message.
@@ -8,7 +9,7 @@ pub(crate) struct History(Option<Box<Kept>>);
 
 #[derive(Debug)]
 struct Kept {
-    text: Vec<u8>,
+    text: VecDeque<u8>,
     state: State,
 }
 
@@ -24,8 +25,9 @@ impl State {
 }
 
 impl History {
-    pub(super) fn text(&self) -> &[u8] {
-        self.0.as_ref().map_or(&[], |kept| &kept.text)
+    /// The text, in two pieces: a ring, so that nothing is moved when something is added.
+    pub(super) fn text(&self) -> [&[u8]; 2] {
+        self.0.as_ref().map_or([&[]; 2], |kept| kept.text.as_slices().into())
     }
 
     /// `None` where there is no text.
@@ -36,13 +38,13 @@ impl History {
     /// Adds to the text, and forgets what is further back than `bytes_max`.
     pub(super) fn push(&mut self, text: &[u8], bytes_max: usize) {
         let state = State::fresh();
-        let kept = self.0.get_or_insert_with(|| Box::new(Kept { text: Vec::new(), state }));
+        let kept = self.0.get_or_insert_with(|| Box::new(Kept { text: VecDeque::new(), state }));
         kept.state = state;
         let text = text.get(text.len().saturating_sub(bytes_max)..).unwrap_or_default();
         let surplus = (kept.text.len() + text.len()).saturating_sub(bytes_max);
         kept.text.drain(..surplus);
         kept.text.reserve_exact(text.len());
-        kept.text.extend_from_slice(text);
+        kept.text.extend(text);
     }
 
     pub(super) fn forget(&mut self) {

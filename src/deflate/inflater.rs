@@ -193,21 +193,11 @@ impl Parts {
     fn start(&mut self, history: &History) -> Result<(), Violation> {
         self.ended = false;
         self.codec.reset(false);
-        let before = if self.context_takeover { history.text() } else { &[] };
-        let own = self.text.get(self.text.len().saturating_sub(HISTORY_BYTES)..);
-        let text = match own {
-            None | Some([]) => before,
-            Some(own) if before.is_empty() => own,
-            Some(own) => {
-                let rest = HISTORY_BYTES - own.len();
-                let before = before.get(before.len().saturating_sub(rest)..).unwrap_or_default();
-                &[before, own].concat()
-            }
-        };
-        if text.is_empty() {
-            return Ok(());
+        let [a, b] = if self.context_takeover { history.text() } else { [&[][..]; 2] };
+        for text in [a, b, &self.text].into_iter().filter(|it| !it.is_empty()) {
+            self.codec.set_dictionary(text).map_err(|_| Violation::NotInflatable)?;
         }
-        self.codec.set_dictionary(text).map(drop).map_err(|_| Violation::NotInflatable)
+        Ok(())
     }
 
     /// Forgets what no message can refer to any more.
