@@ -160,7 +160,8 @@ impl Sender {
             Some(open) => (Opcode::Continuation, open),
             None => {
                 let deflating = self.deflating.filter(|it| wants(compress, it, payload.len()));
-                let compressor = deflating.map(|it| Compressor::begin(&it, &self.history));
+                let compressor =
+                    deflating.map(|it| Compressor::begin(&it, &self.history, payload.len()));
                 (kind.opcode(), Box::new(InParts { kind, compressor, followed: false }))
             }
         };
@@ -425,7 +426,7 @@ pub(super) fn write_message(
 ) {
     let opcode = kind.opcode();
     if let Some(deflating) = deflating.filter(|it| wants(compress, it, payload.len())) {
-        let mut compressor = Compressor::begin(&deflating, history);
+        let mut compressor = Compressor::begin(&deflating, history, payload.len());
         if let Some(shorter) = compressor.compress(payload, true, payload.len().saturating_sub(1)) {
             write_frame(Start { fin: true, rsv1: true, opcode }, key, shorter, out);
             deflating.remember(history, payload);

@@ -97,7 +97,7 @@ impl Inflater {
 }
 
 impl Compressor {
-    pub(crate) fn begin(sending: &Sending, _: &History) -> Self {
+    pub(crate) fn begin(sending: &Sending, _: &History, _: usize) -> Self {
         match *sending {}
     }
 

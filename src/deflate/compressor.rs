@@ -33,6 +33,9 @@ struct Parts {
 /// Idle compressors that a thread keeps, of some 300 KiB each. Without context takeover it needs one for each setting in
 /// use; with it, each connection that has sent lately goes on with its own.
 const KEPT_MAX: usize = 32;
+/// A compressor that was not the last one used is not in the processor's cache: from this length on, a message is
+/// compressed sooner by the one that was, even though that has to be told of the history.
+const COLD_BYTES: usize = 512;
 /// The longest output buffer that is kept.
 const KEPT_BYTES_MAX: usize = 64 * 1024;
 /// Text that is compressed at once, before a look at how long the result has become.
@@ -72,10 +75,12 @@ impl Sending {
 }
 
 impl Compressor {
-    /// A compressor for a message that may refer to the text before it.
-    pub(crate) fn begin(sending: &Sending, history: &History) -> Self {
+    /// A compressor for a message of so many bytes, or one that begins with as many, which may refer to the text before
+    /// it.
+    pub(crate) fn begin(sending: &Sending, history: &History, bytes: usize) -> Self {
         let history = if sending.context_takeover { history } else { &History::default() };
-        let idle = IDLE.try_with(|idle| take(&mut idle.borrow_mut(), sending, history.state()));
+        let idle =
+            IDLE.try_with(|idle| take(&mut idle.borrow_mut(), sending, history.state(), bytes));
         let mut parts = idle.ok().flatten().unwrap_or_else(|| Box::new(Parts::new(sending)));
         let holds = parts.holds.take();
         if holds.is_none() || holds != history.state() {
@@ -125,13 +130,27 @@ impl Compressor {
     }
 }
 
-/// Takes an idle compressor: the one that holds this history; or one that holds none; or, where there are many, the one
-/// that was used least lately.
-fn take(idle: &mut Idle, sending: &Sending, history: Option<State>) -> Option<Box<Parts>> {
-    let find = |holds| idle.iter().position(|it| it.is_for(sending) && it.holds == holds);
-    let oldest =
-        || idle.iter().position(|it| it.is_for(sending)).filter(|_| idle.len() >= KEPT_MAX);
-    let at = find(history).or_else(|| find(None)).or_else(oldest)?;
+/// Takes an idle compressor for a message of so many bytes: the one that holds its history, or one that is told of it.
+fn take(
+    idle: &mut Idle,
+    sending: &Sending,
+    history: Option<State>,
+    bytes: usize,
+) -> Option<Box<Parts>> {
+    let find = |wanted: &dyn Fn(&Parts) -> bool| {
+        idle.iter().rposition(|it| it.is_for(sending) && wanted(it))
+    };
+    let latest = find(&|_| true);
+    let holder = history.and_then(|state| find(&|it| it.holds == Some(state)));
+    let at = match holder {
+        Some(at) if bytes < COLD_BYTES || latest == Some(at) => at,
+        _ if bytes >= COLD_BYTES => latest?,
+        _ => match find(&|it| it.holds.is_none()) {
+            Some(at) => at,
+            None if idle.len() < KEPT_MAX => return None,
+            None => idle.iter().position(|it| it.is_for(sending))?,
+        },
+    };
     Some(idle.remove(at))
 }
 
@@ -245,7 +264,7 @@ mod tests {
                 assert!(compressor.compress(&noise(first), true, first - 1).is_none());
                 drop(compressor);
                 let text = noise(second);
-                let mut compressor = Compressor::begin(&sending, &History::default());
+                let mut compressor = Compressor::begin(&sending, &History::default(), second);
                 let result = compressor.compress(&text, true, usize::MAX).unwrap();
                 let mut inflated = Vec::with_capacity(second + 1);
                 flate2::Decompress::new(false)
