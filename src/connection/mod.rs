@@ -4,6 +4,7 @@
 //! same code runs under mio, under an async runtime, in a fuzzer and in a simulator, with the same result each time.
 
 mod assembly;
+mod close_body;
 mod deadlines;
 mod message;
 mod prepared;
