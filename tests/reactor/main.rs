@@ -1,6 +1,8 @@
 //! The reactor, over the deterministic net: no socket, no clock, no thread.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a test may panic
 
+#[cfg(feature = "deflate")]
+mod compressed;
 mod ending;
 #[path = "../support/frames.rs"]
 #[allow(dead_code, unreachable_pub, reason = "other tests use the rest")]
@@ -17,7 +19,7 @@ use net::{Peer, SimNet};
 use tautline::frame::mask;
 use tautline::handshake::{Accept, HttpRequest, Refusal, Request, Response, Status};
 use tautline::reactor::{Closed, ConnectionId, Context, Handler, Reactor, SendStatus};
-use tautline::{CloseCode, Limits, Message, Part, Role};
+use tautline::{CloseCode, Limits, Message, Part, Prepared, Role};
 
 const ADDRESS: SocketAddr =
     SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 80);
@@ -53,6 +55,10 @@ impl Handler for Probe {
             return Err(Response::new(Status::FORBIDDEN));
         }
         *session = 1;
+        #[cfg(feature = "deflate")]
+        if request.path() == "/uncompressed" {
+            return Ok(Accept::new().deflate(None));
+        }
         Ok(Accept::new())
     }
 
@@ -83,6 +89,14 @@ impl Handler for Probe {
                 match cx.connection(id) {
                     Some(mut other) => self.statuses.push(other.send("psst")),
                     None => self.journal.push("nobody".into()),
+                }
+            }
+            "prepare" => {
+                let mut prepared = Prepared::new(text);
+                for id in self.ids.clone() {
+                    let sent =
+                        cx.connection(id).map(|mut other| other.send_prepared(&mut prepared));
+                    self.statuses.extend(sent);
                 }
             }
             "part" => {
