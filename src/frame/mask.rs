@@ -17,14 +17,13 @@
 //# i modulo 4 of the masking key ("masking-key-octet-j"):
 pub fn mask(payload: &mut [u8], key: [u8; 4], offset: u64) {
     let key = rotate(key, offset);
-    let [a, b, c, d] = key;
-    let wide = u128::from_ne_bytes([a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d]);
+    let narrow = u32::from_ne_bytes(key);
+    let wide = u128::from(narrow) * 0x0000_0001_0000_0001_0000_0001_0000_0001;
     // Whole blocks are one XOR each, which the compiler turns into vector instructions.
     let (blocks, rest) = payload.as_chunks_mut::<16>();
     for block in blocks {
         *block = (u128::from_ne_bytes(*block) ^ wide).to_ne_bytes();
     }
-    let narrow = u32::from_ne_bytes(key);
     let (words, rest) = rest.as_chunks_mut::<4>();
     for word in words {
         *word = (u32::from_ne_bytes(*word) ^ narrow).to_ne_bytes();

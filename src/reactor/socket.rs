@@ -217,11 +217,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 world.cut(id, Closed::Lost(error));
                 break;
             }
-            if world.must_wait(id) {
+            let Some((delivery, flooded)) = world.before_event(id) else {
                 waiting = events.remaining();
                 break;
-            }
-            let (delivery, flooded) = world.before_event(id);
+            };
             events.set_delivery(delivery);
             let next =
                 if flooded { Err(events.fail(Violation::TooManyPings)) } else { events.next() };
@@ -234,7 +233,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                     break;
                 }
             };
-            world.note(id, &event);
+            let open = world.note(id, &event);
             match event {
                 Event::Close(close) => {
                     let closed = Closed::Agreed { code: close.code, reason: close.reason.into() };
@@ -243,8 +242,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                     break;
                 }
                 Event::Ping(_) => world.flush_owed(id),
-                // What the handler did in between has cut the connection.
-                _ if world.is_over(id) => {}
+                _ if !open => {}
                 Event::Message(message) => {
                     handler.on_message(&mut Context::new(world, id), message)
                 }

@@ -206,12 +206,6 @@ impl<S> World<S> {
         status
     }
 
-    /// Whether nothing more is wanted from the peer.
-    #[inline]
-    pub(super) fn is_over(&self, id: ConnectionId) -> bool {
-        !matches!(self.slots.get(id), Some(Slot { state: State::Open { .. }, .. }))
-    }
-
     /// Bytes came from the peer.
     pub(super) fn heard(&mut self, id: ConnectionId) {
         let now = self.now;
@@ -222,26 +216,34 @@ impl<S> World<S> {
         }
     }
 
-    /// Notes what an event asks for.
+    /// Notes what an event asks for. False where the connection is not open any more: what the handler did in between
+    /// has cut it.
     #[inline]
-    pub(super) fn note(&mut self, id: ConnectionId, event: &Event<'_>) {
+    pub(super) fn note(&mut self, id: ConnectionId, event: &Event<'_>) -> bool {
         let now = self.now;
-        if let Some(State::Open { sender, deadlines }) =
+        let Some(State::Open { sender, deadlines }) =
             self.slots.get_mut(id).map(|it| &mut it.state)
-        {
-            crate::connection::note(event, sender, deadlines, now);
-        }
+        else {
+            return false;
+        };
+        crate::connection::note(event, sender, deadlines, now);
+        true
     }
 
-    /// How the next message is to be delivered, and whether the peer sends more pings than it reads answers.
+    /// How the next message is to be delivered, and whether the peer sends more pings than it reads answers. `None` where
+    /// it [has to wait](Self::must_wait).
     #[inline]
-    pub(super) fn before_event(&self, id: ConnectionId) -> (Delivery, bool) {
-        match self.slots.get(id) {
+    pub(super) fn before_event(&self, id: ConnectionId) -> Option<(Delivery, bool)> {
+        let slot = self.slots.get(id);
+        if self.is_full(slot.map_or(0, Slot::waiting_bytes)) {
+            return None;
+        }
+        Some(match slot {
             Some(Slot { state: State::Open { sender, .. }, delivery, .. }) => {
                 (*delivery, sender.is_flooded(&self.limits))
             }
             _ => (Delivery::Whole, false),
-        }
+        })
     }
 
     pub(super) fn role(&self, id: ConnectionId) -> Role {
@@ -357,8 +359,11 @@ impl<S> World<S> {
     /// Whether the next message of a connection has to wait: for the peer to read what was sent to it, or for what was
     /// published to be delivered.
     pub(super) fn must_wait(&self, id: ConnectionId) -> bool {
-        let waiting = self.slots.get(id).map_or(0, Slot::waiting_bytes);
-        waiting > self.limits.outbox_pause_bytes || self.topics.log_bytes() > SEND_BYTES
+        self.is_full(self.slots.get(id).map_or(0, Slot::waiting_bytes))
+    }
+
+    fn is_full(&self, waiting_bytes: usize) -> bool {
+        waiting_bytes > self.limits.outbox_pause_bytes || self.topics.log_bytes() > SEND_BYTES
     }
 
     /// Subscribes a connection that is open. False where it is not, or was subscribed already.
@@ -473,11 +478,18 @@ impl<S> World<S> {
         id: ConnectionId,
         write: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), SendError>,
     ) -> SendStatus {
-        if self.is_over(id) {
-            return SendStatus::Dropped(Dropped::NotOpen);
+        let bytes_max = self.limits.outbox_bytes_max;
+        let (subscribed, mut behind) = match self.slots.get(id) {
+            Some(slot @ Slot { state: State::Open { .. }, .. }) => {
+                (slot.subscriptions.is_some(), slot.is_behind(bytes_max))
+            }
+            _ => return SendStatus::Dropped(Dropped::NotOpen),
+        };
+        if subscribed {
+            self.take_publications(id);
+            behind = self.slots.get(id).is_some_and(|slot| slot.is_behind(bytes_max));
         }
-        self.take_publications(id);
-        if self.slots.get(id).is_some_and(|slot| slot.is_behind(self.limits.outbox_bytes_max)) {
+        if behind {
             // Without a close frame, which would have to wait too.
             self.cut(id, Closed::NotReading);
             return SendStatus::Dropped(Dropped::NotReading);
