@@ -3,6 +3,7 @@
 #[expect(
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::panic,
     unreachable_pub,
     reason = "what a fuzz target cannot go on without is a finding; the targets are a crate of their own"
 )]

@@ -1,8 +1,8 @@
 //! What brought other engines down, sent to the core: each test is named after what it sends.
 //!
-//! The rows that need a socket, a handshake or compression are tested where those are. Memory is what this thread
-//! allocates, counted by the allocator; work is what grows with the input, counted in allocated bytes. Nothing here is
-//! timed.
+//! The rows that need a socket or a handshake are tested where those are, those of compression in a module of their own.
+//! Memory is what this thread allocates, counted by the allocator; work is what grows with the input, counted in
+//! allocated bytes. Nothing here is timed.
 
 #![allow(
     clippy::indexing_slicing,
@@ -11,6 +11,9 @@
     reason = "what a test cannot go on without fails it"
 )]
 
+#[cfg(feature = "deflate")]
+#[path = "incidents_core/compressed.rs"]
+mod compressed;
 mod support;
 
 use std::collections::HashSet;

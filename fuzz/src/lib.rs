@@ -2,12 +2,14 @@
 //! seeds, on stable Rust.
 
 mod bytes;
+mod compressed;
 mod connections;
 mod handshakes;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 
 pub use bytes::{frame_header, mask, utf8};
+pub use compressed::{compressed_wire, inflate, negotiation};
 pub use connections::{connection_client, connection_server, wire};
 pub use handshakes::{client_head, server_head};
 
@@ -15,7 +17,7 @@ pub use handshakes::{client_head, server_head};
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name that their folder of seeds has too.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("frame_header", frame_header),
     ("mask", mask),
     ("utf8", utf8),
@@ -24,6 +26,9 @@ pub const TARGETS: [(&str, Target); 8] = [
     ("connection_server", connection_server),
     ("connection_client", connection_client),
     ("wire", wire),
+    ("inflate", inflate),
+    ("negotiation", negotiation),
+    ("compressed_wire", compressed_wire),
 ];
 
 /// Numbers without a pattern, all from one byte: the lengths of the runs in which bytes are given.

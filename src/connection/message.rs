@@ -121,7 +121,7 @@ pub struct Outgoing<T> {
 }
 
 /// Whether a message is to be compressed, where permessage-deflate was agreed on. One that would not get shorter is sent
-/// as it is in any case.
+/// as it is, unless it is the first of its kind with context takeover, to which later ones may refer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Compress {
     /// If it is long enough to gain something.

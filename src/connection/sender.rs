@@ -171,8 +171,9 @@ impl Sender {
             (Some(compressor), Some(deflating)) => {
                 // Without a limit, a compressor always comes to a result.
                 let compressed = compressor.compress(payload, part.last, usize::MAX);
-                self.write(start, compressed.unwrap_or_default(), out);
-                deflating.remember(&mut self.history, payload);
+                let compressed = compressed.unwrap_or_default();
+                self.write(start, compressed, out);
+                deflating.remember(&mut self.history, compressed.len(), payload);
                 if open.followed {
                     deflating.forget(&mut self.history);
                 }
@@ -427,9 +428,10 @@ pub(super) fn write_message(
     let opcode = kind.opcode();
     if let Some(deflating) = deflating.filter(|it| wants(compress, it, payload.len())) {
         let mut compressor = Compressor::begin(&deflating, history, payload.len());
-        if let Some(shorter) = compressor.compress(payload, true, payload.len().saturating_sub(1)) {
-            write_frame(Start { fin: true, rsv1: true, opcode }, key, shorter, out);
-            deflating.remember(history, payload);
+        let bytes_max = deflating.bytes_max(history, payload.len());
+        if let Some(compressed) = compressor.compress(payload, true, bytes_max) {
+            write_frame(Start { fin: true, rsv1: true, opcode }, key, compressed, out);
+            deflating.remember(history, compressed.len(), payload);
             return compressor.end(history);
         }
     }

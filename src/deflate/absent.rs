@@ -73,7 +73,11 @@ impl Sending {
         match self {}
     }
 
-    pub(crate) fn remember(&self, _: &mut History, _: &[u8]) {
+    pub(crate) fn bytes_max(&self, _: &mut History, _: usize) -> usize {
+        match *self {}
+    }
+
+    pub(crate) fn remember(&self, _: &mut History, _: usize, _: &[u8]) {
         match *self {}
     }
 

@@ -61,10 +61,21 @@ impl Sending {
         Self { context_takeover: false, ..self }
     }
 
-    /// A compressed message was sent, with this text.
-    pub(crate) fn remember(&self, history: &mut History, text: &[u8]) {
+    /// How long a message of so many bytes may be once it is compressed: shorter, or else it is sent as it is. With
+    /// context takeover, one that is not shorter by itself may make those shorter that come after it.
+    pub(crate) fn bytes_max(&self, history: &mut History, bytes: usize) -> usize {
+        if self.context_takeover && (1..=HISTORY_BYTES_MAX).contains(&bytes) && history.wants_try()
+        {
+            return bytes + bytes / 8 + ROOM_BYTES;
+        }
+        bytes.saturating_sub(1)
+    }
+
+    /// A compressed message was sent, of so many bytes, with this text.
+    pub(crate) fn remember(&self, history: &mut History, bytes: usize, text: &[u8]) {
         if self.context_takeover {
             history.push(text, self.window_bits.bytes().min(HISTORY_BYTES_MAX));
+            history.tried(bytes < text.len());
         }
     }
 

@@ -104,10 +104,20 @@ fn append(before: &mut OwnedMessage, data: &OwnedMessage) {
 
 /// A connection whose masking keys, where it is a client, are 1, 2, 3 and so on.
 pub fn connection(role: Role, limits: &Limits, delivery: Delivery) -> Connection {
+    connection_after(&Agreed::default(), role, limits, delivery)
+}
+
+/// The same after a handshake that came to this.
+pub fn connection_after(
+    agreed: &Agreed,
+    role: Role,
+    limits: &Limits,
+    delivery: Delivery,
+) -> Connection {
     let (limits, now) = (Arc::new(limits.clone()), Instant::now());
     let mut ws = match role {
-        Role::Server => Connection::server(&Agreed::default(), &limits, now),
-        Role::Client => Connection::client(&Agreed::default(), &limits, now, counted_keys()),
+        Role::Server => Connection::server(agreed, &limits, now),
+        Role::Client => Connection::client(agreed, &limits, now, counted_keys()),
     };
     ws.set_delivery(delivery);
     ws
@@ -173,7 +183,20 @@ pub fn assert_cuts_do_not_matter(
     bytes: &[u8],
     cuts: impl IntoIterator<Item = usize>,
 ) -> Outcome {
-    let run = |runs: Vec<&[u8]>| run(connection(role, limits, delivery), runs).joined();
+    assert_cuts_do_not_matter_after(&Agreed::default(), role, limits, delivery, bytes, cuts)
+}
+
+/// The same after a handshake that came to this.
+pub fn assert_cuts_do_not_matter_after(
+    agreed: &Agreed,
+    role: Role,
+    limits: &Limits,
+    delivery: Delivery,
+    bytes: &[u8],
+    cuts: impl IntoIterator<Item = usize>,
+) -> Outcome {
+    let run =
+        |runs: Vec<&[u8]>| run(connection_after(agreed, role, limits, delivery), runs).joined();
     let whole = run(vec![bytes]);
     assert_eq!(run(bytes.chunks(1).collect()), whole, "byte by byte, and whole");
     let pieces = pieces(bytes, cuts);

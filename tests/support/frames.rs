@@ -62,11 +62,15 @@ pub type Parsed = (u8, Option<[u8; 4]>, Vec<u8>);
 /// The frames that `bytes` are made of, which `sender` wrote.
 ///
 /// Panics where a frame is illegal or cut in half: what the crate writes never is.
-pub fn parse_all(mut bytes: &[u8], sender: Role) -> Vec<Parsed> {
+pub fn parse_all(bytes: &[u8], sender: Role) -> Vec<Parsed> {
+    parse_all_where(Rsv1::Reserved, bytes, sender)
+}
+
+/// The same where RSV1 means this.
+pub fn parse_all_where(rsv1: Rsv1, mut bytes: &[u8], sender: Role) -> Vec<Parsed> {
     let mut frames = Vec::new();
     while !bytes.is_empty() {
-        let (header, header_bytes) =
-            FrameHeader::parse(bytes, sender, Rsv1::Reserved).unwrap().unwrap();
+        let (header, header_bytes) = FrameHeader::parse(bytes, sender, rsv1).unwrap().unwrap();
         let end = header_bytes + header.payload_bytes as usize;
         let mut payload = bytes[header_bytes..end].to_vec();
         if let Some(key) = header.mask {
@@ -81,4 +85,10 @@ pub fn parse_all(mut bytes: &[u8], sender: Role) -> Vec<Parsed> {
 /// The same without the keys.
 pub fn unmasked(bytes: &[u8], sender: Role) -> Vec<(u8, Vec<u8>)> {
     parse_all(bytes, sender).into_iter().map(|(first, _, payload)| (first, payload)).collect()
+}
+
+/// The same where messages may be compressed.
+pub fn unmasked_compressed(bytes: &[u8], sender: Role) -> Vec<(u8, Vec<u8>)> {
+    let frames = parse_all_where(Rsv1::Compressed, bytes, sender);
+    frames.into_iter().map(|(first, _, payload)| (first, payload)).collect()
 }

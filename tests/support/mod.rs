@@ -11,6 +11,9 @@
 )]
 #![allow(unreachable_pub, reason = "the fuzz crate includes these files too")]
 
+#[cfg(feature = "deflate")]
+pub mod deflate;
 pub mod drive;
 pub mod frames;
+pub mod inflate;
 pub mod wire;

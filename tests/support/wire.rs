@@ -3,11 +3,13 @@
 use std::time::{Duration, Instant};
 
 use tautline::frame::Role;
+use tautline::handshake::Agreed;
 use tautline::{
-    CloseCode, Connection, Delivery, Expired, Limits, Message, OwnedMessage, Part, SendError,
+    CloseCode, Compress, Connection, Delivery, Expired, Limits, Message, Outgoing, OwnedMessage,
+    Part, Prepared, SendError,
 };
 
-use super::drive::{Seen, connection, gathered, joined};
+use super::drive::{Seen, connection_after, gathered, joined};
 
 /// Something that one end does. Lengths are in bytes, in characters for text.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +18,17 @@ pub enum Op {
     Binary(usize),
     TextPart(usize, bool),
     BinaryPart(usize, bool),
+    /// The same four, and a word on compression.
+    TextAs(usize, Compress),
+    BinaryAs(usize, Compress),
+    TextPartAs(usize, bool, Compress),
+    BinaryPartAs(usize, bool, Compress),
+    /// Bytes that do not compress.
+    Noise(usize, Compress),
+    /// A text that is prepared, and sent for the first time.
+    Prepared(usize, Compress),
+    /// One of those that either end has prepared before, if there is any.
+    PreparedAgain(usize),
     Ping(usize),
     Close(CloseCode, usize),
     Flush,
@@ -31,19 +44,29 @@ pub enum Op {
 /// Plays the operations, then lets all that was written arrive. Panics where an end does not answer as the protocol
 /// wants it, or does not receive what the other one sent, in order.
 pub fn play(deliveries: [Delivery; 2], ops: impl IntoIterator<Item = (Role, Op)>) {
-    let mut client = End::new(Role::Client, deliveries[0]);
-    let mut server = End::new(Role::Server, deliveries[1]);
+    play_after(&[Agreed::default(), Agreed::default()], deliveries, ops);
+}
+
+/// The same after a handshake that came to this for the client and the server.
+pub fn play_after(
+    agreed: &[Agreed; 2],
+    deliveries: [Delivery; 2],
+    ops: impl IntoIterator<Item = (Role, Op)>,
+) {
+    let mut client = End::new(&agreed[0], Role::Client, deliveries[0]);
+    let mut server = End::new(&agreed[1], Role::Server, deliveries[1]);
+    let mut prepared = Vec::new();
     for (role, op) in ops {
         match role {
-            Role::Client => client.apply(op, &mut server),
-            Role::Server => server.apply(op, &mut client),
+            Role::Client => client.apply(op, &mut server, &mut prepared),
+            Role::Server => server.apply(op, &mut client, &mut prepared),
         }
     }
-    client.apply(Op::Flush, &mut server);
-    server.apply(Op::Flush, &mut client);
+    client.flush();
+    server.flush();
     while !(client.out.is_empty() && server.out.is_empty()) {
-        client.apply(Op::Receive { bytes: usize::MAX, flush_each: true }, &mut server);
-        server.apply(Op::Receive { bytes: usize::MAX, flush_each: true }, &mut client);
+        client.receive(server.out.len(), true, &mut server);
+        server.receive(client.out.len(), true, &mut client);
     }
     client.assert_heard(&server);
     server.assert_heard(&client);
@@ -67,12 +90,12 @@ struct End {
 }
 
 impl End {
-    fn new(role: Role, delivery: Delivery) -> Self {
+    fn new(agreed: &Agreed, role: Role, delivery: Delivery) -> Self {
         let mut limits = Limits::default();
         limits.empty_fragments_max = u32::MAX;
         limits.unanswered_pings_max = u32::MAX;
         Self {
-            ws: connection(role, &limits, delivery),
+            ws: connection_after(agreed, role, &limits, delivery),
             delivery,
             now: Instant::now(),
             out: Vec::new(),
@@ -85,15 +108,43 @@ impl End {
         }
     }
 
-    fn apply(&mut self, op: Op, other: &mut Self) {
+    fn apply(&mut self, op: Op, other: &mut Self, prepared: &mut Vec<Prepared>) {
+        let default = Compress::default();
         match op {
-            Op::Text(length) => self.send(OwnedMessage::Text(self.text(length))),
-            Op::Binary(length) => self.send(OwnedMessage::Binary(self.data(length))),
+            Op::Text(length) => self.apply(Op::TextAs(length, default), other, prepared),
+            Op::Binary(length) => self.apply(Op::BinaryAs(length, default), other, prepared),
             Op::TextPart(length, last) => {
-                self.send_part(OwnedMessage::Text(self.text(length)), last)
+                self.apply(Op::TextPartAs(length, last, default), other, prepared);
             }
             Op::BinaryPart(length, last) => {
-                self.send_part(OwnedMessage::Binary(self.data(length)), last)
+                self.apply(Op::BinaryPartAs(length, last, default), other, prepared);
+            }
+            Op::TextAs(length, compress) => {
+                self.send(OwnedMessage::Text(self.text(length)), compress);
+            }
+            Op::BinaryAs(length, compress) => {
+                self.send(OwnedMessage::Binary(self.data(length)), compress);
+            }
+            Op::Noise(length, compress) => {
+                self.send(OwnedMessage::Binary(self.noise(length)), compress);
+            }
+            Op::TextPartAs(length, last, compress) => {
+                self.send_part(OwnedMessage::Text(self.text(length)), last, compress);
+            }
+            Op::BinaryPartAs(length, last, compress) => {
+                self.send_part(OwnedMessage::Binary(self.data(length)), last, compress);
+            }
+            Op::Prepared(length, compress) => {
+                let text = self.text(length);
+                let content = Message::Text(&text);
+                prepared.push(Prepared::new(Outgoing { content, compress }));
+                self.send_prepared(prepared.last_mut().expect("it was just added"));
+            }
+            Op::PreparedAgain(which) => {
+                let count = prepared.len();
+                if let Some(prepared) = prepared.get_mut(which % count.max(1)) {
+                    self.send_prepared(prepared);
+                }
             }
             Op::Ping(length) => {
                 let payload = self.data(length);
@@ -111,36 +162,49 @@ impl End {
                 self.closed |=
                     self.attempt(expected, close, |ws, out| ws.close(now, code, &reason, out));
             }
-            Op::Flush => {
-                self.ws.flush(&mut self.out);
-                self.note_flush();
-            }
+            Op::Flush => self.flush(),
             Op::Receive { bytes, flush_each } => {
-                self.receive(bytes.min(other.out.len()), flush_each, other)
+                self.receive(bytes.min(other.out.len()), flush_each, other);
             }
             Op::Wait(seconds) => self.wait(Duration::from_secs(seconds)),
         }
     }
 
-    fn send(&mut self, message: OwnedMessage) {
-        let expected = match self.open {
+    fn flush(&mut self) {
+        self.ws.flush(&mut self.out);
+        self.note_flush();
+    }
+
+    fn expect_message(&self) -> Result<(), SendError> {
+        match self.open {
             _ if self.is_closed() => Err(SendError::Closed),
             Some(_) => Err(SendError::PartsUnfinished),
             None => Ok(()),
-        };
-        let what = Seen::Part(message.clone(), true);
-        self.attempt(expected, what, |ws, out| ws.send(message.as_message(), out));
+        }
     }
 
-    fn send_part(&mut self, data: OwnedMessage, last: bool) {
+    fn send(&mut self, message: OwnedMessage, compress: Compress) {
+        let what = Seen::Part(message.clone(), true);
+        self.attempt(self.expect_message(), what, |ws, out| {
+            ws.send(Outgoing { content: message.as_message(), compress }, out)
+        });
+    }
+
+    fn send_prepared(&mut self, prepared: &mut Prepared) {
+        let what = Seen::Part(prepared.message().to_owned(), true);
+        self.attempt(self.expect_message(), what, |ws, out| ws.send_prepared(prepared, out));
+    }
+
+    fn send_part(&mut self, data: OwnedMessage, last: bool, compress: Compress) {
         let is_text = matches!(data.as_message(), Message::Text(_));
         let expected = match self.open {
             _ if self.is_closed() => Err(SendError::Closed),
             Some(open) if open != is_text => Err(SendError::PartsUnfinished),
             Some(_) | None => Ok(()),
         };
-        let part = Part { data: data.as_message(), last };
-        if self.attempt(expected, Seen::Part(data.clone(), last), |ws, out| ws.send_part(part, out))
+        let content = Part { data: data.as_message(), last };
+        let what = Seen::Part(data.clone(), last);
+        if self.attempt(expected, what, |ws, out| ws.send_part(Outgoing { content, compress }, out))
         {
             self.open = (!last).then_some(is_text);
         }
@@ -248,5 +312,17 @@ impl End {
 
     fn data(&self, length: usize) -> Vec<u8> {
         (self.sent.len()..).take(length).map(|i| i as u8).collect()
+    }
+
+    /// Bytes without a pattern, which differ from one message to the next.
+    fn noise(&self, length: usize) -> Vec<u8> {
+        let mut state = (self.sent.len() as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        let bytes = std::iter::repeat_with(move || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 32) as u8
+        });
+        bytes.take(length).collect()
     }
 }
