@@ -13,7 +13,8 @@ use std::time::Duration;
 /// limits.message_bytes_max = 64 * 1024;
 /// ```
 ///
-/// Limits count what costs memory. They are checked when a header announces a cost, before anything is allocated.
+/// Limits count what costs memory. They are checked when a header announces a cost, before anything is allocated; what a
+/// compressed message comes to is counted while it is inflated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
@@ -29,7 +30,10 @@ pub struct Limits {
     pub list_members_max: usize,
 
     /// Bytes of one message, over all its fragments. Default 1 MiB; beyond it close code 1009, at the header that
-    /// announces it. Does not hold for a connection that receives in [parts](crate::Delivery::Parts).
+    /// announces it, or, where the message is compressed, as soon as its text crosses it. A compressed message may also
+    /// have no more than twice as many bytes, and 64 KiB, before it is inflated; as long as it is unfinished, it holds a
+    /// decompressor of some 110 KiB. Does not hold for a connection that receives in
+    /// [parts](crate::Delivery::Parts).
     pub message_bytes_max: usize,
     /// Fragments of one message. Default 131,072, so that 4 MiB may come in pieces of 64 bytes; beyond it 1008.
     pub fragments_max: u32,

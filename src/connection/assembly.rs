@@ -64,6 +64,8 @@ pub(super) struct Open {
     pub(super) delivery: Delivery,
     /// Bytes of the message so far, after inflating.
     pub(super) bytes: u64,
+    /// Payload bytes that its frames have announced.
+    pub(super) announced: u64,
     pub(super) utf8: Utf8,
     fragments: u32,
     empty_fragments: u32,
@@ -77,6 +79,7 @@ impl Open {
             kind,
             delivery,
             bytes: 0,
+            announced: 0,
             utf8: Utf8::default(),
             fragments: 0,
             empty_fragments: 0,

@@ -158,7 +158,8 @@ pub enum Delivery {
     #[default]
     Whole,
     /// In parts, as their bytes arrive. Nothing is kept, so that a message may be larger than memory; to count its
-    /// bytes is up to the application.
+    /// bytes is up to the application. Of a text that turns out not to be UTF-8, how much is delivered before depends on
+    /// how its bytes were cut.
     Parts,
 }
 

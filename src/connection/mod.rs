@@ -68,7 +68,8 @@ pub(crate) use {
 /// - However the bytes are cut, the events, the output and the error are the same.
 /// - A violation is refused at the byte that shows it; nothing is delivered after it, and nothing is allocated for what
 ///   it announced.
-/// - At rest, between two messages, nothing is owned besides this struct.
+/// - At rest, between two messages, nothing is owned besides this struct, and the text that a compressed message may
+///   refer to where context takeover was agreed on.
 /// - No bytes make it panic.
 #[derive(Debug)]
 pub struct Connection {

@@ -14,7 +14,8 @@ use crate::limits::Limits;
 
 /// The receiving half of a connection.
 ///
-/// It owns nothing while no frame is cut in half and no fragmented message is open. Usable alone, for example in a
+/// It owns nothing while no frame is cut in half and no fragmented message is open, but for the text that a compressed
+/// message may refer to where context takeover was agreed on. Usable alone, for example in a
 /// task that only reads; then pings are the caller's to answer, with
 /// [`Sender::answer`](super::Sender::answer).
 #[derive(Debug)]
@@ -29,6 +30,9 @@ pub struct Receiver {
     history: History,
 }
 
+/// Compressed bytes that a message may have beyond twice the limit of what it comes to: a stream of many small blocks is
+/// longer than its text.
+const COMPRESSED_BYTES_SPARE: u64 = 64 * 1024;
 /// The compressed bytes of one step: those of them that are not taken are masked again.
 const COMPRESSED_STEP_BYTES: usize = 16 * 1024;
 
@@ -68,7 +72,8 @@ impl Receiver {
 
     /// Takes bytes from the peer, and gives what is in them as events.
     ///
-    /// Payloads are unmasked in place; a message that lies whole in `bytes` is delivered as a borrow of them.
+    /// Payloads are unmasked in place; a message that lies whole in `bytes`, and is not compressed, is delivered as a
+    /// borrow of them.
     pub fn receive<'a>(&'a mut self, bytes: &'a mut [u8]) -> Events<'a> {
         Events { receiver: self, bytes, whole: Whole::Nothing }
     }
@@ -297,6 +302,7 @@ impl<'a> Events<'a> {
                 let kind = if header.opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
                 check_size(&header, 0, self.receiver.delivery, limits)?;
                 let mut open = Open::new(kind, self.receiver.delivery);
+                open.announced = header.payload_bytes;
                 if !header.fin {
                     open.count(&header, limits)?;
                 }
@@ -309,10 +315,10 @@ impl<'a> Events<'a> {
                 };
             }
             (Opcode::Continuation, Some(open)) => {
-                // What compressed bytes come to is counted when they are inflated.
-                if progress.inflater.is_none() {
-                    check_size(&header, open.bytes, open.delivery, limits)?;
-                }
+                let before = open.announced;
+                let compressed = FrameHeader { rsv1: progress.inflater.is_some(), ..header };
+                check_size(&compressed, before, open.delivery, limits)?;
+                open.announced += header.payload_bytes;
                 open.count(&header, limits)?;
             }
             //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
@@ -547,14 +553,16 @@ fn check_size(
     delivery: Delivery,
     limits: &Limits,
 ) -> Result<(), Violation> {
-    // What compressed bytes come to is counted when they are inflated.
-    if delivery == Delivery::Parts || header.rsv1 {
+    if delivery == Delivery::Parts || header.opcode.is_control() {
         return Ok(());
     }
+    let mut bytes_max = limits.message_bytes_max as u64;
+    if header.rsv1 {
+        // What they come to is counted when they are inflated; they may be longer than that, but not without end.
+        bytes_max = bytes_max.saturating_mul(2).saturating_add(COMPRESSED_BYTES_SPARE);
+    }
     match before.checked_add(header.payload_bytes) {
-        Some(total) if total <= limits.message_bytes_max as u64 || header.opcode.is_control() => {
-            Ok(())
-        }
+        Some(total) if total <= bytes_max => Ok(()),
         _ => Err(Violation::MessageTooBig),
     }
 }

@@ -30,7 +30,7 @@ struct Parts {
     output: Vec<u8>,
 }
 
-/// Idle compressors that a thread keeps, of some 300 KiB each. Without context takeover it needs one for each setting in
+/// Idle compressors that a thread keeps, of 300 to 400 KiB each. Without context takeover it needs one for each setting in
 /// use; with it, each connection that has sent lately goes on with its own.
 const KEPT_MAX: usize = 32;
 /// A compressor that was not the last one used is not in the processor's cache: from this length on, a message is

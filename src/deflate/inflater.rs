@@ -22,19 +22,24 @@ struct Parts {
     text: Vec<u8>,
     /// The stream was ended by a final block, and nothing came after it.
     ended: bool,
-    final_blocks: u32,
+    final_blocks: u64,
+    /// Compressed bytes so far.
+    taken: u64,
     /// What is wrong behind the text that the last step gave.
     failed: Option<Violation>,
 }
 
-/// The text of one step, at least; the most that a message can refer to.
+/// The text of one step is up to this long, or twice that.
 const STEP_BYTES: usize = 32 * 1024;
+/// The most that a message can refer to.
 const HISTORY_BYTES: usize = WindowBits::MAX.bytes();
 /// Room for what a codec may hold back: a few matches of at most 258 bytes.
 const MATCH_BYTES: usize = 1024;
-/// Final blocks in one message. Each starts a stream of its own behind it, which costs as much as some thousand bytes
-/// of text; who needs them needs one.
-const FINAL_BLOCKS_MAX: u32 = 64;
+/// Final blocks that a message may have for nothing. Each starts a stream of its own behind it, which is told of up to
+/// 32 KiB of text.
+const FINAL_BLOCKS_FREE: u64 = 4;
+/// Compressed bytes for each further one.
+const FINAL_BLOCK_BYTES: u64 = 256;
 /// Idle decompressors that a thread keeps, of some 110 KiB each: a message that lies whole in one read needs one.
 const KEPT_MAX: usize = 4;
 
@@ -54,6 +59,7 @@ impl Inflater {
         parts.context_takeover = receiving.context_takeover;
         parts.text.clear();
         parts.final_blocks = 0;
+        parts.taken = 0;
         parts.failed = None;
         parts.start(history)?;
         Ok(Self { parts: Some(parts) })
@@ -114,6 +120,7 @@ impl Parts {
             text: Vec::with_capacity(HISTORY_BYTES + STEP_BYTES),
             ended: false,
             final_blocks: 0,
+            taken: 0,
             failed: None,
         }
     }
@@ -170,6 +177,7 @@ impl Parts {
         let (taken, written) = (self.codec.total_in(), self.text.len());
         let status = self.codec.decompress_vec(input, &mut self.text, FlushDecompress::Sync);
         let taken = (self.codec.total_in() - taken) as usize;
+        self.taken += taken as u64;
         self.ended = status.map_err(|_| Violation::NotInflatable)? == Status::StreamEnd;
         let stuck = taken == 0 && self.text.len() == written && !self.ended;
         if stuck && !input.is_empty() && written < self.text.capacity() {
@@ -183,7 +191,7 @@ impl Parts {
     //# the padded data if any.
     fn restart(&mut self, history: &History) -> Result<(), Violation> {
         self.final_blocks += 1;
-        if self.final_blocks > FINAL_BLOCKS_MAX {
+        if self.final_blocks > FINAL_BLOCKS_FREE + self.taken / FINAL_BLOCK_BYTES {
             return Err(Violation::TooManyFinalBlocks);
         }
         self.start(history)
@@ -194,7 +202,11 @@ impl Parts {
         self.ended = false;
         self.codec.reset(false);
         let [a, b] = if self.context_takeover { history.text() } else { [&[][..]; 2] };
-        for text in [a, b, &self.text].into_iter().filter(|it| !it.is_empty()) {
+        // What is further back than the window costs time for nothing.
+        let own = last(&self.text, HISTORY_BYTES);
+        let b = last(b, HISTORY_BYTES - own.len());
+        let a = last(a, HISTORY_BYTES - own.len() - b.len());
+        for text in [a, b, own].into_iter().filter(|it| !it.is_empty()) {
             self.codec.set_dictionary(text).map_err(|_| Violation::NotInflatable)?;
         }
         Ok(())
@@ -202,7 +214,7 @@ impl Parts {
 
     /// Forgets what no message can refer to any more.
     fn make_room(&mut self) {
-        if self.text.capacity() - self.text.len() < STEP_BYTES {
+        if self.text.capacity() - self.text.len() < STEP_BYTES / 2 {
             let surplus = self.text.len().saturating_sub(HISTORY_BYTES);
             self.text.drain(..surplus);
             // It may have become longer for what the last bytes of a run stood for.
@@ -210,6 +222,11 @@ impl Parts {
             self.text.reserve_exact(STEP_BYTES);
         }
     }
+}
+
+/// The end of a text.
+fn last(text: &[u8], bytes_max: usize) -> &[u8] {
+    text.get(text.len().saturating_sub(bytes_max)..).unwrap_or_default()
 }
 
 impl Drop for Inflater {

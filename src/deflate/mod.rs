@@ -28,8 +28,8 @@
 //! same, at the cost of a few bytes: so those that come after it can refer to it.
 //!
 //! For sending no more than [`HISTORY_BYTES_MAX`] are kept: a longer history costs more time than it saves bytes. The
-//! level makes no difference to a connection. What a thread lends is some 110 KiB for each decompressor and some 300 KiB
-//! for each compressor, of which it keeps at most 32: with context takeover, the connections that have sent last go on
+//! level makes no difference to a connection. What a thread lends is some 110 KiB for each decompressor and 300 to
+//! 400 KiB for each compressor, of which it keeps at most 32: with context takeover, the connections that have sent last go on
 //! with the compressors that they had.
 //!
 //! # Window bits of 8

@@ -243,19 +243,21 @@ fn the_limit_holds_for_each_message_and_not_for_all_together() {
 }
 
 #[test]
-fn a_message_may_have_64_final_blocks_and_no_more() {
+fn a_message_may_have_four_final_blocks_and_one_more_for_every_256_bytes() {
     let hello = fixed(&[Piece::Text(b"Hello")], true);
+    let long = fixed(&[Piece::Text(&[b'a'; 260])], true);
     for role in ROLES {
         for way in [(false, 15), (true, 15)] {
             let agreed = agreed_as(role, way);
-            for (count, end, fits) in [
-                (64, &[0x00][..], true),
-                (65, &[0x00], false),
-                (64, &compressed(b"Hello"), true),
-                (65, &compressed(b"Hello"), false),
-                (10_000, &[0x00], false),
+            for (block, count, end, fits) in [
+                (&hello, 4, &[0x00][..], true),
+                (&hello, 5, &[0x00], false),
+                (&hello, 4, &compressed(b"Hello"), true),
+                (&hello, 5, &compressed(b"Hello"), false),
+                (&hello, 1_000, &[0x00], false),
+                (&long, 1_000, &[0x00], true),
             ] {
-                let payload = [&hello.repeat(count), end].concat();
+                let payload = [&block.repeat(count), end].concat();
                 assert_eq!(inflate_message(&payload, &[]).is_ok(), fits);
                 let message = frame(role.peer(), 0xC1, &payload);
                 // Each message has its own count.

@@ -87,8 +87,9 @@ fn a_stream_that_ends_inside_a_block_is_refused_and_told_1007() {
     let hello = compressed(b"Hello");
     let text = "some text, and then some more of that text ".repeat(20);
     let dynamic = Deflater::new(9, (false, 15)).message(text.as_bytes());
-    let rows: [(&str, &[u8]); 12] = [
+    let rows: [(&str, &[u8]); 13] = [
         ("nothing at all", b""),
+        ("a header that whatever comes may go on with", b"\x04\x00\x00\x00"),
         ("half of a fixed block", &hello[..3]),
         ("all but the last byte of one", &hello[..6]),
         ("half of a header with codes", &dynamic[..10]),
@@ -419,4 +420,24 @@ fn a_choice_of_delivery_holds_from_the_next_message_on() {
     let part = |text: &str, last| Seen::Part(OwnedMessage::Text(text.into()), last);
     let expected = [Seen::text("whole"), part("pa", false), part("rt", true), Seen::text("whole")];
     assert_eq!((&outcome.events[..], outcome.violation), (&expected[..], None));
+}
+
+/// The last bits of a message may stand for more text than there was room for when its last byte was taken.
+#[test]
+fn text_that_had_no_room_with_the_last_byte_of_a_message_is_delivered() {
+    let agreed = agreed_as(Role::Server, (true, 15));
+    for delivery in [Delivery::Whole, Delivery::Parts] {
+        let mut ws = connection_after(&agreed, Role::Server, &Limits::default(), delivery);
+        for before in 0..32 {
+            for beyond in [1, 100, 257, 258, 259, 515] {
+                let mut text: Vec<u8> = (1..=before).collect();
+                text.resize(64 * 1024 + beyond, 0);
+                let payload = Deflater::new(9, (false, 15)).message(&text);
+                let mut outcome = Outcome::default();
+                receive(&mut ws, &frame(Role::Client, 0xC2, &payload), &mut outcome);
+                assert_eq!(outcome.violation, None, "{before}, {beyond}");
+                assert!(gathered(outcome.events) == [Seen::binary(&text)], "{before}, {beyond}");
+            }
+        }
+    }
 }

@@ -22,12 +22,14 @@ pub enum Bad {
     Short,
     /// It is no DEFLATE stream.
     Wrong,
-    /// More than [`FINAL_BLOCKS_MAX`] final blocks with something behind them.
+    /// More than [`final_blocks_max`] final blocks with something behind them.
     TooManyFinalBlocks,
 }
 
-/// How many final blocks of one message may have something behind them. No standard says so.
-pub const FINAL_BLOCKS_MAX: usize = 64;
+/// How many final blocks may stand in so many bytes of a message if something is behind them. No standard says so.
+pub const fn final_blocks_max(bytes: usize) -> usize {
+    4 + bytes / 256
+}
 
 /// Decodes blocks until the bytes are used up, final ones too: the next one begins at the byte behind it. References
 /// may go back to `before`.
@@ -162,7 +164,7 @@ struct Decoder<'a> {
 impl Decoder<'_> {
     fn blocks(&mut self) -> Result<(), Bad> {
         while !self.bits.is_empty() {
-            if self.result.ended && self.result.final_blocks > FINAL_BLOCKS_MAX {
+            if self.result.ended && self.result.final_blocks > final_blocks_max(self.bits.at / 8) {
                 return Err(Bad::TooManyFinalBlocks);
             }
             let last = self.bits.bit()? == 1;
