@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use tautline::handshake::{ClientRequest, UrlError};
+use tautline::handshake::{Agreed, ClientRequest, UrlError};
 use tautline::reactor::{Closed, ConnectionId, Context, Handle, Handler, Hub, SendStatus};
 use tautline::{CloseCode, Deflate, Message, Reactor};
 
@@ -75,6 +75,12 @@ impl Terminal {
 
 impl Handler for Terminal {
     type Session = ();
+
+    fn on_agreed(&mut self, _: &mut Context<'_, ()>, agreed: &Agreed) {
+        if let Some(deflate) = agreed.deflate() {
+            eprintln!("client: agreed on {deflate}");
+        }
+    }
 
     fn on_open(&mut self, cx: &mut Context<'_, ()>) {
         self.open = Some(cx.id());

@@ -1,6 +1,7 @@
 //! What an endpoint offers, or accepts.
 
-/// How an endpoint compresses: what a server accepts, or a client offers, and how it then sends.
+/// How an endpoint compresses: what a server accepts, or a client offers, and how it then sends. Begin with
+/// [`default`](Self::default) and set what is to be other; the [module](super) tells what becomes of each setting.
 ///
 /// ```
 /// use tautline::Deflate;
@@ -33,7 +34,7 @@ pub struct Deflate {
 pub struct Direction {
     /// Whether a message may refer to the text of those before it. Default: no, so that nothing is kept between them.
     pub context_takeover: bool,
-    /// How far back it may refer at most. Default 15.
+    /// How far back it may refer to earlier messages at most. Default 15.
     pub max_window_bits: WindowBits,
 }
 

@@ -2,10 +2,12 @@
 //!
 //! ```
 //! use tautline::Deflate;
-//! use tautline::handshake::Accept;
+//! use tautline::handshake::{Accept, ClientRequest};
 //!
-//! let accept = Accept::new().deflate(Deflate::default());
-//! # let _ = accept;
+//! let accept = Accept::new().deflate(Deflate::default()); // a server; or Reactor::deflate, for all clients
+//! let request = ClientRequest::new("ws://server.example.com/".parse()?).deflate(Deflate::default());
+//! # let _ = (accept, request);
+//! # Ok::<(), tautline::handshake::UrlError>(())
 //! ```
 //!
 //! With [`Deflate::default`] neither side keeps anything from one message to the next, so that a connection at rest owns
@@ -31,6 +33,23 @@
 //! level makes no difference to a connection. What a thread lends is some 110 KiB for each decompressor and 300 to
 //! 400 KiB for each compressor, of which it keeps at most 32: with context takeover, the connections that have sent last go on
 //! with the compressors that they had.
+//!
+//! What is published on a topic, or [prepared](crate::Prepared), is compressed once for many, so it refers to nothing
+//! before it; and the next message to a connection that got it does not refer to what was before either. Where nearly all
+//! is published, context takeover gains nothing for sending.
+//!
+//! # What becomes of the settings
+//!
+//! | setting | a client offers | a server answers |
+//! | --- | --- | --- |
+//! | no takeover in sending, or receiving | `client_no_context_takeover`, or `server_…` | `server_no_context_takeover`, or `client_…`, also where it was not asked for |
+//! | takeover | nothing | nothing, unless the client asks for none |
+//! | `max_window_bits` in sending, N below 15 | `client_max_window_bits=N` | `server_max_window_bits`, the less of N and what was asked for |
+//! | 15 | `client_max_window_bits` | as it was asked for |
+//! | `max_window_bits` in receiving, N below 15 | `server_max_window_bits=N` | `client_max_window_bits`, the less of N and what was offered; where the client cannot be told a window, it gets no takeover instead |
+//!
+//! A server takes the first offer that follows the standard and asks for no window of 8 bits; a client refuses an answer
+//! that does not grant what it asked for.
 //!
 //! # Window bits of 8
 //!

@@ -26,13 +26,15 @@ pub struct Accept {
 }
 
 impl Accept {
-    /// Accepts without a subprotocol and without compression.
+    /// Accepts without a subprotocol. Messages are compressed if a reactor's [setting](crate::Deflate) says so, and
+    /// nothing is said here with `deflate`; without a reactor they are not.
     pub const fn new() -> Self {
         Self { subprotocol: None, deflate: None, fields: ExtraFields::new() }
     }
 
     /// Agrees to compressed messages, where the client offers them in a way that these settings allow: its first such
-    /// offer counts (RFC 7692 section 7.1). `None` agrees to none.
+    /// offer counts (RFC 7692 section 7.1). `None` agrees to none. Without this call the setting of the reactor holds, if
+    /// there is a reactor and it has one.
     #[cfg(feature = "deflate")]
     pub fn deflate(mut self, deflate: impl Into<Option<Deflate>>) -> Self {
         self.deflate = Some(deflate.into());

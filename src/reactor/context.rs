@@ -91,7 +91,8 @@ impl<'a, S> Context<'a, S> {
         self.world.unsubscribe(self.id, topic);
     }
 
-    /// Publishes to all subscribers of a topic, this connection among them if it is one.
+    /// Publishes to all subscribers of a topic, this connection among them if it is one. It is encoded, and compressed,
+    /// once for all that agreed on the same; with context takeover it refers to no earlier message.
     pub fn publish<'m>(&mut self, topic: &str, message: impl Into<Outgoing<Message<'m>>>) {
         self.world.topics.publish(topic, message.into(), None);
     }

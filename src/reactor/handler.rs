@@ -8,7 +8,9 @@ use super::context::Context;
 use crate::close::CloseCode;
 use crate::connection::{Message, Part};
 use crate::error::Violation;
-use crate::handshake::{Accept, AcceptError, AnswerError, HttpRequest, Refusal, Request, Response};
+use crate::handshake::{
+    Accept, AcceptError, Agreed, AnswerError, HttpRequest, Refusal, Request, Response,
+};
 
 /// An application: what happens when a connection opens, says something, and ends.
 ///
@@ -50,7 +52,8 @@ pub trait Handler: Sized {
         Refusal::Protocol.response()
     }
 
-    /// A valid opening request, whose origin is allowed. Default: accepts it, without a subprotocol.
+    /// A valid opening request, whose origin is allowed. Default: accepts it, without a subprotocol, and compressed where
+    /// the reactor has a setting for it.
     ///
     /// # Errors
     ///
@@ -68,6 +71,12 @@ pub trait Handler: Sized {
     /// What [`on_upgrade`](Self::on_upgrade) answered cannot be sent, so that the client got 500 instead.
     fn on_accept_error(&mut self, error: &AcceptError) {
         let _ = error;
+    }
+
+    /// What came of a connection's opening handshake: subprotocol and compression. [`on_open`](Self::on_open) is called
+    /// next.
+    fn on_agreed(&mut self, cx: &mut Context<'_, Self::Session>, agreed: &Agreed) {
+        let _ = (cx, agreed);
     }
 
     /// A connection is open, one that was accepted or one that was made; [`Context::role`] tells which.

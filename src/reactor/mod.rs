@@ -161,8 +161,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         self
     }
 
-    /// Agrees to compressed messages with each client that offers them. Default: with none. One of which
-    /// [`on_upgrade`](Handler::on_upgrade) says [otherwise](crate::handshake::Accept::deflate) is an exception.
+    /// Agrees to compressed messages with each client that offers them. Default: with none.
+    /// [`on_upgrade`](Handler::on_upgrade) may choose other settings for one client, or none, with
+    /// [`Accept::deflate`](crate::handshake::Accept::deflate). Connections that are made offer what their
+    /// [request](ClientRequest::deflate) says.
     #[cfg(feature = "deflate")]
     pub fn deflate(mut self, deflate: Deflate) -> Self {
         self.deflate = Some(deflate);

@@ -135,6 +135,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             socket.inbound = Inbound::Frames(receiver);
         }
         self.world.open(id, sender);
+        self.handler.on_agreed(&mut Context::new(&mut self.world, id), agreed);
         self.handler.on_open(&mut Context::new(&mut self.world, id));
     }
 

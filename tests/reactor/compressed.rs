@@ -154,6 +154,7 @@ fn a_handler_may_refuse_compression_for_one_connection() {
     client.say(&text);
     world.run();
     assert_eq!(client.read(), (plain(0x81, text.as_bytes()), vec![text]));
+    assert_eq!(world.reactor.handler().agreed[0].deflate(), None);
 }
 
 #[test]
@@ -176,6 +177,8 @@ fn a_connection_that_is_made_offers_compression_and_uses_it() {
     peer.write(&plain(0xC1, &[0xf2, 0x48, 0xcd, 0xc9, 0xc9, 0x07, 0x00]));
     peer.write(&plain(0xC1, &[0xf2, 0x00, 0x11, 0x00, 0x00]));
     world.run();
+    let agreed = &world.reactor.handler().agreed[0];
+    assert_eq!(agreed.deflate().unwrap().to_string(), "permessage-deflate");
     let answers = frames::unmasked(&peer.read(), Role::Client);
     assert_eq!(answers, [(0x81, b"Hello".to_vec()), (0x81, b"Hello".to_vec())]);
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use net::{Peer, SimNet};
 use tautline::frame::mask;
-use tautline::handshake::{Accept, HttpRequest, Refusal, Request, Response, Status};
+use tautline::handshake::{Accept, Agreed, HttpRequest, Refusal, Request, Response, Status};
 use tautline::reactor::{Closed, ConnectionId, Context, Handler, Reactor, SendStatus};
 use tautline::{CloseCode, Limits, Message, Part, Prepared, Role};
 
@@ -30,6 +30,7 @@ struct Probe {
     journal: Vec<String>,
     statuses: Vec<SendStatus>,
     ids: Vec<ConnectionId>,
+    agreed: Vec<Agreed>,
     /// Published when a connection ends.
     last_words: Option<String>,
 }
@@ -62,7 +63,12 @@ impl Handler for Probe {
         Ok(Accept::new())
     }
 
+    fn on_agreed(&mut self, _: &mut Context<'_, u32>, agreed: &Agreed) {
+        self.agreed.push(agreed.clone());
+    }
+
     fn on_open(&mut self, cx: &mut Context<'_, u32>) {
+        assert_eq!(self.agreed.len(), self.ids.len() + 1, "what was agreed on is told first");
         self.journal.push(if cx.role() == Role::Server { "open" } else { "made" }.into());
         self.ids.push(cx.id());
     }
