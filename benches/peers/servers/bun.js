@@ -6,6 +6,8 @@ const argument = (name) => {
 };
 const [hostname, port] = (argument("--listen") ?? "127.0.0.1:0").split(":");
 const deflate = process.argv.includes("--deflate");
+const broadcast = process.argv.includes("--broadcast");
+const maxMessage = argument("--max-message");
 const takeover = process.argv.includes("--takeover");
 
 // "dedicated" is the full window of 32 KiB. Bun's "32KB" is what a compressor takes with a window of 4 KiB.
@@ -20,8 +22,16 @@ const server = Bun.serve({
   },
   websocket: {
     perMessageDeflate,
+    // Its default is 16 MiB of each. What is beyond the second is dropped, and an answer must not be.
+    ...(maxMessage && { maxPayloadLength: Number(maxMessage), backpressureLimit: 1 << 30 }),
+    // All get a message, the one that it came from among them.
+    publishToSelf: true,
+    open(socket) {
+      if (broadcast) socket.subscribe("all");
+    },
     message(socket, message) {
-      socket.send(message, deflate);
+      if (broadcast) socket.publish("all", message);
+      else socket.send(message, deflate);
     },
   },
 });

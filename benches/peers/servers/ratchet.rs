@@ -1,10 +1,6 @@
-//! ratchet as its split Autobahn server has it, except that answers leave together: it flushes when no more is to be read.
-
-use std::pin::pin;
-use std::task::Poll;
+//! ratchet as its split Autobahn server has it. It flushes each message itself, so that nothing can be gained by waiting.
 
 use bytes::BytesMut;
-use futures_util::poll;
 use ratchet_rs::deflate::{DeflateConfig, DeflateExtProvider};
 use ratchet_rs::{
     Error, ExtensionProvider, Message, NoExtProvider, PayloadType, SplittableExtension,
@@ -23,43 +19,35 @@ async fn main() -> std::io::Result<()> {
         accept_no_context_takeover: !arguments.takeover,
         ..DeflateConfig::default()
     };
+    let mut config = WebSocketConfig::default();
+    if let Some(bytes) = arguments.max_message {
+        config.max_message_size = bytes;
+    }
     let listener = TcpListener::bind(&arguments.listen).await?;
     support::announce(listener.local_addr()?)?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
         if arguments.deflate {
-            tokio::spawn(serve(stream, DeflateExtProvider::with_config(deflate)));
+            tokio::spawn(serve(stream, config, DeflateExtProvider::with_config(deflate)));
         } else {
-            tokio::spawn(serve(stream, NoExtProvider));
+            tokio::spawn(serve(stream, config, NoExtProvider));
         }
     }
 }
 
-async fn serve<E>(stream: TcpStream, extension: E) -> Result<(), Error>
+async fn serve<E>(stream: TcpStream, config: WebSocketConfig, extension: E) -> Result<(), Error>
 where
     E: ExtensionProvider,
     E::Extension: SplittableExtension,
 {
     let stream = BufReader::new(BufWriter::new(stream));
     let subprotocols = SubprotocolRegistry::default();
-    let config = WebSocketConfig::default();
     let upgrader = ratchet_rs::accept_with(stream, config, extension, subprotocols).await?;
     let (mut sender, mut receiver) = upgrader.upgrade().await?.websocket.split()?;
     let mut message = BytesMut::new();
     loop {
-        let received = {
-            // A read must not be cancelled, but it can wait while something else is done.
-            let mut receive = pin!(receiver.read(&mut message));
-            match poll!(receive.as_mut()) {
-                Poll::Ready(received) => received?,
-                Poll::Pending => {
-                    sender.flush().await?;
-                    receive.await?
-                }
-            }
-        };
-        let kind = match received {
+        let kind = match receiver.read(&mut message).await? {
             Message::Text => PayloadType::Text,
             Message::Binary => PayloadType::Binary,
             Message::Ping(_) | Message::Pong(_) => continue,

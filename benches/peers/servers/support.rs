@@ -1,13 +1,20 @@
 //! What the Rust servers share: their arguments, and the line that says where they listen.
 //!
 //! Every server, of whatever language, is started as `SERVER --listen ADDRESS [FLAG...]` and prints
-//! `listening on ws://ADDRESS`. The flags are those of `echo_server` of the engine.
+//! `listening on ws://ADDRESS`. The flags are those of `echo_server` of the engine, and `--upload`.
+#![allow(dead_code)] // no server has all of it
 
 use std::io::Write;
 use std::net::SocketAddr;
 
 pub struct Arguments {
     pub listen: String,
+    /// The longest message that is to be accepted, in bytes.
+    pub max_message: Option<usize>,
+    /// Send each message to all clients, the one that it came from among them.
+    pub broadcast: bool,
+    /// Answer each message with the number of its bytes, and do not hold it in memory.
+    pub upload: bool,
     /// Compress what is sent, and accept what is compressed.
     pub deflate: bool,
     /// Keep the compression context from message to message, in both directions.
@@ -16,11 +23,24 @@ pub struct Arguments {
 
 impl Arguments {
     pub fn parse() -> Self {
-        let mut parsed = Self { listen: "127.0.0.1:0".into(), deflate: false, takeover: false };
+        let mut parsed = Self {
+            listen: "127.0.0.1:0".into(),
+            max_message: None,
+            broadcast: false,
+            upload: false,
+            deflate: false,
+            takeover: false,
+        };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
             match argument.as_str() {
                 "--listen" => parsed.listen = arguments.next().expect("--listen needs an address"),
+                "--max-message" => {
+                    let bytes = arguments.next().and_then(|it| it.parse().ok());
+                    parsed.max_message = Some(bytes.expect("--max-message needs a number"));
+                }
+                "--broadcast" => parsed.broadcast = true,
+                "--upload" => parsed.upload = true,
                 "--deflate" => parsed.deflate = true,
                 "--takeover" => parsed.takeover = true,
                 other => panic!("unknown argument {other}"),

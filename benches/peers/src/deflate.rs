@@ -1,11 +1,11 @@
 //! The client's side of permessage-deflate (RFC 7692), and the proof that a server does it.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io::Write;
+use std::net::SocketAddr;
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 
-use crate::wire::{Header, text_frame};
+use crate::wire::{receive, text_frame};
 use crate::{Result, handshake};
 
 /// What a sync flush ends with; it is not sent.
@@ -149,33 +149,6 @@ pub fn verify(address: SocketAddr, messages: &[String], takeover: bool) -> Resul
         return Err("no answer is compressed".into());
     }
     Ok(Verified { negotiated, history })
-}
-
-/// The next data frame. Servers are expected not to fragment.
-fn receive(stream: &mut TcpStream) -> Result<(Header, Vec<u8>)> {
-    loop {
-        let mut head = Vec::new();
-        let header = loop {
-            let mut byte = [0];
-            stream.read_exact(&mut byte)?;
-            head.extend(byte);
-            if let Some(header) = Header::parse(&head) {
-                break header;
-            }
-        };
-        let mut payload = vec![0; header.payload_bytes];
-        stream.read_exact(&mut payload)?;
-        if header.is_close() {
-            return Err("the server closed".into());
-        }
-        if header.is_data() {
-            return if header.is_final() {
-                Ok((header, payload))
-            } else {
-                Err("the answer is fragmented".into())
-            };
-        }
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use mio::{Events, Interest, Poll, Token};
 
 use crate::Result;
+use crate::options::Timing;
+use crate::server::Server;
 use crate::wire::{Counts, Walker};
 
 /// Frames that are sent one after another, over and over.
@@ -31,7 +33,7 @@ impl Frames {
         Self { bytes: twice().flatten().copied().collect(), starts }
     }
 
-    fn count(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.starts.len() / 2
     }
 
@@ -48,7 +50,7 @@ pub struct Load<'a> {
     pub counts: Counts,
 }
 
-struct Connection {
+pub struct Connection {
     stream: mio::net::TcpStream,
     walker: Walker,
     /// What is to be written: from this byte up to the start of this frame. Never more than one cycle.
@@ -62,14 +64,7 @@ impl<'a> Load<'a> {
         let poll = Poll::new()?;
         let mut connections = Vec::new();
         for (number, stream) in streams.into_iter().enumerate() {
-            stream.set_nonblocking(true)?;
-            let mut stream = mio::net::TcpStream::from_std(stream);
-            let both = Interest::READABLE | Interest::WRITABLE;
-            poll.registry().register(&mut stream, Token(number), both)?;
-            // Not all of them send the same at the same time.
-            let to = number * 7 % frames.count();
-            let from = frames.starts[to];
-            let mut connection = Connection { stream, walker: Walker::default(), from, to };
+            let mut connection = Connection::new(stream, number, frames, &poll)?;
             connection.send(frames, in_flight)?;
             connections.push(connection);
         }
@@ -80,6 +75,18 @@ impl<'a> Load<'a> {
             buffer: vec![0; 256 * 1024],
             counts: Counts::default(),
         })
+    }
+
+    /// What was answered in the time that is measured, after warming up, and the seconds of CPU that it took the server.
+    pub fn measure(&mut self, server: &Server, timing: &Timing) -> Result<(Counts, f64)> {
+        self.run(timing.warm_up)?;
+        let (cpu, counts) = (server.cpu_seconds()?, self.counts);
+        self.run(timing.measured)?;
+        let answered = self.counts - counts;
+        if answered.messages == 0 {
+            return Err("the server stands still".into());
+        }
+        Ok((answered, server.cpu_seconds()? - cpu))
     }
 
     pub fn run(&mut self, time: Duration) -> Result<()> {
@@ -100,7 +107,19 @@ impl<'a> Load<'a> {
 }
 
 impl Connection {
-    fn receive(&mut self, buffer: &mut [u8], counts: &mut Counts) -> Result<()> {
+    /// Takes over an open connection, which is to be known by this number.
+    pub fn new(stream: TcpStream, number: usize, frames: &Frames, poll: &Poll) -> Result<Self> {
+        stream.set_nonblocking(true)?;
+        let mut stream = mio::net::TcpStream::from_std(stream);
+        let both = Interest::READABLE | Interest::WRITABLE;
+        poll.registry().register(&mut stream, Token(number), both)?;
+        // Not all of them send the same at the same time.
+        let to = number * 7 % frames.count();
+        Ok(Self { stream, walker: Walker::default(), from: frames.starts[to], to })
+    }
+
+    /// Counts the answers that are there.
+    pub fn receive(&mut self, buffer: &mut [u8], counts: &mut Counts) -> Result<()> {
         loop {
             match self.stream.read(buffer) {
                 Ok(0) => return Err("the server ended the stream".into()),
@@ -118,7 +137,7 @@ impl Connection {
     }
 
     /// Sends so many more frames, behind those that the socket has not taken yet.
-    fn send(&mut self, frames: &Frames, count: usize) -> Result<()> {
+    pub fn send(&mut self, frames: &Frames, count: usize) -> Result<()> {
         if self.from >= frames.cycle_bytes() {
             self.from -= frames.cycle_bytes();
             self.to -= frames.count();

@@ -13,15 +13,32 @@ const HEAD_BYTES_MAX: usize = 4096;
 
 /// Opens a connection with an offer of extensions, and gives what of it was accepted.
 pub fn open(address: SocketAddr, offer: Option<&str>) -> Result<(TcpStream, Option<String>)> {
-    let mut stream = TcpStream::connect(address)?;
+    let mut stream = connect(address)?;
+    let offer = offer.map_or(String::new(), |it| format!("Sec-WebSocket-Extensions: {it}\r\n"));
+    stream.write_all(request(address, &offer).as_bytes())?;
+    let head = answer(&mut stream)?;
+    Ok((stream, field(&head, "Sec-WebSocket-Extensions").map(str::to_owned)))
+}
+
+/// Connects. The end of such a connection is a reset, so that its port is free at once.
+pub fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(10)))?;
-    let offer = offer.map_or(String::new(), |it| format!("Sec-WebSocket-Extensions: {it}\r\n"));
-    write!(
-        stream,
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO))?;
+    Ok(stream)
+}
+
+/// A request with these fields besides those that it must have.
+pub fn request(address: SocketAddr, fields: &str) -> String {
+    format!(
         "GET / HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-        Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{offer}\r\n"
-    )?;
+        Sec-WebSocket-Key: {KEY}\r\nSec-WebSocket-Version: 13\r\n{fields}\r\n"
+    )
+}
+
+/// Reads the answer, which has to be the right one. Gives its head.
+pub fn answer(stream: &mut TcpStream) -> Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut bytes = [0; 512];
@@ -35,7 +52,7 @@ pub fn open(address: SocketAddr, offer: Option<&str>) -> Result<(TcpStream, Opti
     if !head.starts_with("HTTP/1.1 101 ") || field(&head, "Sec-WebSocket-Accept") != Some(ACCEPT) {
         return Err(format!("refused: {}", head.lines().next().unwrap_or_default()).into());
     }
-    Ok((stream, field(&head, "Sec-WebSocket-Extensions").map(str::to_owned)))
+    Ok(head)
 }
 
 fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {

@@ -1,7 +1,8 @@
-//! Measures our server and its peers in turns, and writes what came out as Markdown.
+//! Measures our server and its peers in turns, and writes what came out as Markdown and charts.
 //!
 //! `benches/run` builds everything and starts this on the core of the load; each server gets the other core.
 
+mod chart;
 mod deflate;
 mod echo;
 mod handshake;
@@ -17,8 +18,9 @@ use std::process::ExitCode;
 
 use options::Options;
 use peers::Peer;
+use report::Report;
 use server::Server;
-use workloads::Case;
+use workloads::{Case, Workload};
 
 /// Anything that ends a measurement: the report says it where the figures would be.
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -38,15 +40,33 @@ fn main() -> ExitCode {
         }
     };
     let peers: Vec<_> = peers::ALL.iter().filter(|it| options.wants_peer(it.name)).collect();
-    report::head(&options, &peers);
-    for workload in known.iter().filter(|it| options.wants_workload(it.name)) {
-        report::workload(workload);
-        let cases = workload.cases.iter().filter(|case| options.wants_case(&case.title));
-        let rows: Vec<_> =
-            cases.map(|case| report::case(workload, case, &run(case, &peers, &options))).collect();
-        report::summary(&rows);
+    let measured = known.iter().filter(|it| options.wants_workload(it.name));
+    match measure(measured, &peers, &options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("--out {}: {error}", options.out.display());
+            ExitCode::FAILURE
+        }
     }
-    ExitCode::SUCCESS
+}
+
+/// Measures workloads. Fails only where the report cannot be written.
+fn measure<'a>(
+    workloads: impl Iterator<Item = &'a Workload>,
+    peers: &[&'static Peer],
+    options: &Options,
+) -> std::io::Result<()> {
+    let mut report = Report::new(&options.out)?;
+    report.head(options, peers)?;
+    for workload in workloads {
+        report.workload(workload)?;
+        let mut rows = Vec::new();
+        for case in workload.cases.iter().filter(|case| options.wants_case(case)) {
+            rows.push(report.case(workload, case, &run(case, peers, options))?);
+        }
+        report.summary(workload, &rows)?;
+    }
+    Ok(())
 }
 
 /// The samples of one peer in one case, round by round, or why there are none.
@@ -59,6 +79,15 @@ struct Series {
 fn run(case: &Case, peers: &[&'static Peer], options: &Options) -> Vec<Series> {
     let able = peers.iter().filter(|peer| peer.takes(case.flags));
     let mut all: Vec<_> = able.map(|&peer| Series { peer, samples: Ok(Vec::new()) }).collect();
+    if let Some(probe) = &case.probe {
+        for series in &mut all {
+            let probed = Server::start(series.peer, case.flags, options)
+                .and_then(|server| probe(&server, &options.timing));
+            if let Err(error) = probed {
+                series.samples = Err(error);
+            }
+        }
+    }
     for round in 1..=options.rounds {
         for series in &mut all {
             // What fails once is not tried again.

@@ -4,12 +4,16 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::peers;
-use crate::workloads::Workload;
+use crate::workloads::{Case, Workload};
 
 pub struct Options {
     workloads: Vec<String>,
     peers: Vec<String>,
     case: String,
+    /// Whether cases are measured too that are left out by default.
+    all: bool,
+    /// Where the report and its charts go.
+    pub out: PathBuf,
     pub rounds: usize,
     pub timing: Timing,
     /// Our own echo server, and the commit that it was built from.
@@ -21,9 +25,18 @@ pub struct Options {
     pub package: PathBuf,
 }
 
+/// What is longer to be warm is not worth it.
+const WARM_UP_MAX: Duration = Duration::from_millis(500);
+
 pub struct Timing {
     pub warm_up: Duration,
     pub measured: Duration,
+}
+
+impl Timing {
+    fn new(measured: Duration) -> Self {
+        Self { warm_up: (measured / 2).min(WARM_UP_MAX), measured }
+    }
 }
 
 pub fn usage(workloads: &[Workload]) -> String {
@@ -34,13 +47,16 @@ pub fn usage(workloads: &[Workload]) -> String {
     let peers: Vec<_> = peers::ALL.iter().map(|it| it.name).collect();
     format!(
         "\
-Usage: benches/run [WORKLOAD...] [--rounds N] [--seconds S] [--peers NAME,...] [--case TEXT]
+Usage: benches/run [WORKLOAD...] [--rounds N] [--seconds S] [--peers NAME,...] [--case TEXT] [--all]
+                  [--out DIR]
 
   WORKLOAD        what to measure (default: all of them)
   --rounds N      how often each server runs in each case, in turns (default 5)
-  --seconds S     how long one run is measured (default 2)
+  --seconds S     how long one run is measured, 0.5 for half a second (default 2)
   --peers NAMES   only these, of: {}
   --case TEXT     only the cases with this text in their title
+  --all           every size, number of connections and of messages in flight, where default is a choice of them
+  --out DIR       where to write report.md and a chart of each workload (default target/bench-report)
 
 Workloads:{names}",
         peers.join(", ")
@@ -57,11 +73,10 @@ impl Options {
             workloads: Vec::new(),
             peers: Vec::new(),
             case: String::new(),
+            all: false,
+            out: PathBuf::from("target/bench-report"),
             rounds: 5,
-            timing: Timing {
-                warm_up: Duration::from_millis(500),
-                measured: Duration::from_secs(2),
-            },
+            timing: Timing::new(Duration::from_secs(2)),
             tautline: PathBuf::new(),
             revision: String::new(),
             servers: PathBuf::new(),
@@ -70,13 +85,15 @@ impl Options {
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
             match argument.as_str() {
-                "--rounds" => options.rounds = number(&argument, &value()?)?,
+                "--rounds" => options.rounds = above_0(&argument, &value()?)?,
                 "--seconds" => {
-                    let seconds = number(&argument, &value()?)?;
-                    options.timing.measured = Duration::from_secs(seconds as u64);
+                    let seconds = Duration::try_from_secs_f64(above_0(&argument, &value()?)?);
+                    options.timing = Timing::new(seconds.map_err(|it| format!("--seconds: {it}"))?);
                 }
                 "--peers" => options.peers = value()?.split(',').map(str::to_owned).collect(),
                 "--case" => options.case = value()?,
+                "--all" => options.all = true,
+                "--out" => options.out = value()?.into(),
                 "--tautline" => options.tautline = value()?.into(),
                 "--revision" => options.revision = value()?,
                 "--servers" => options.servers = value()?.into(),
@@ -100,12 +117,15 @@ impl Options {
         self.peers.is_empty() || self.peers.iter().any(|it| it == name)
     }
 
-    pub fn wants_case(&self, title: &str) -> bool {
-        title.contains(&self.case)
+    pub fn wants_case(&self, case: &Case) -> bool {
+        case.title.contains(&self.case) && (self.all || !case.rare)
     }
 }
 
-fn number(argument: &str, value: &str) -> Result<usize, String> {
-    let number = value.parse().ok().filter(|it| *it > 0);
+fn above_0<T: std::str::FromStr + PartialOrd + Default>(
+    argument: &str,
+    value: &str,
+) -> Result<T, String> {
+    let number = value.parse().ok().filter(|it| *it > T::default());
     number.ok_or(format!("{argument} {value}: not a number above 0"))
 }

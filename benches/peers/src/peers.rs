@@ -30,9 +30,12 @@ enum Program {
 }
 
 impl Peer {
-    /// The program and its first arguments.
-    pub fn command(&self, options: &Options) -> Vec<PathBuf> {
+    /// The program for these flags, and its first arguments.
+    pub fn command(&self, flags: &[&str], options: &Options) -> Vec<PathBuf> {
         match self.program {
+            Program::Tautline if flags.contains(&"--upload") => {
+                vec![options.servers.join("tautline-upload")]
+            }
             Program::Tautline => vec![options.tautline.clone()],
             Program::Rust(name) => vec![options.servers.join(name)],
             Program::Bun(script) => {
@@ -44,14 +47,25 @@ impl Peer {
 
     /// Whether it is measured in a case that asks for these flags.
     pub fn takes(&self, flags: &[&str]) -> bool {
-        flags.iter().all(|it| self.flags.contains(it))
+        let mut names = flags.iter().filter(|it| it.starts_with("--"));
+        names.all(|it| self.flags.contains(it))
             && self.only_with.is_none_or(|it| flags.contains(&it))
+    }
+
+    /// Whether it is no WebSocket, but what one could be.
+    pub fn is_limit(&self) -> bool {
+        self.name == RAW
     }
 }
 
 /// Ours, as it is by default.
 pub const OURS: &str = "tautline";
 const OURS_AT_6: &str = "tautline-6";
+/// The limit.
+pub const RAW: &str = "raw";
+pub const BUN: &str = "bun";
+/// Those besides ours that are not Rust peers.
+pub const NOT_RUST: [&str; 2] = [RAW, BUN];
 
 pub fn is_ours(name: &str) -> bool {
     [OURS, OURS_AT_6].contains(&name)
@@ -59,14 +73,24 @@ pub fn is_ours(name: &str) -> bool {
 
 pub const ALL: &[Peer] = &[
     Peer {
+        name: RAW,
+        package: None,
+        program: Program::Rust("raw"),
+        flags: &["--max-message"],
+        only_with: None,
+        level_of: OURS,
+        deflate: "-",
+        written: "a loop on mio that answers the same bytes and is no WebSocket: the limit",
+    },
+    Peer {
         name: OURS,
         package: None,
         program: Program::Tautline,
-        flags: &["--deflate", "--takeover", "--broadcast"],
+        flags: &["--max-message", "--deflate", "--takeover", "--broadcast", "--upload"],
         only_with: None,
         level_of: OURS,
         deflate: "zlib-rs, level 1",
-        written: "`examples/echo_server.rs`",
+        written: "`examples/echo_server.rs`; uploads in parts",
     },
     Peer {
         name: OURS_AT_6,
@@ -79,43 +103,73 @@ pub const ALL: &[Peer] = &[
         written: "as above",
     },
     Peer {
+        name: "fastwebsockets",
+        package: Some("fastwebsockets"),
+        program: Program::Rust("fastwebsockets"),
+        flags: &["--max-message", "--upload"],
+        only_with: None,
+        level_of: OURS,
+        deflate: "-",
+        written: "one write per message: it cannot feed",
+    },
+    Peer {
         name: "sockudo-ws",
         package: Some("sockudo-ws"),
         program: Program::Rust("sockudo-ws"),
-        flags: &["--deflate", "--takeover"],
+        flags: &["--max-message", "--deflate", "--takeover", "--broadcast"],
         only_with: None,
         level_of: OURS_AT_6,
         deflate: "zlib-rs, level 6",
-        written: "fed; flushed when all that was read is answered",
+        written: "fed; flushed when all that was read is answered; `PubSub`",
+    },
+    Peer {
+        name: "tokio-websockets",
+        package: Some("tokio-websockets"),
+        program: Program::Rust("tokio-websockets"),
+        flags: &["--max-message"],
+        only_with: None,
+        level_of: OURS,
+        deflate: "-",
+        written: "up to 32 read, then fed, then flushed",
+    },
+    Peer {
+        name: "tokio-tungstenite",
+        package: Some("tokio-tungstenite"),
+        program: Program::Rust("tokio-tungstenite"),
+        flags: &["--max-message", "--broadcast"],
+        only_with: None,
+        level_of: OURS,
+        deflate: "-",
+        written: "`forward`, which flushes when there is nothing more to read; a channel per client",
     },
     Peer {
         name: "yawc",
         package: Some("yawc"),
         program: Program::Rust("yawc"),
-        flags: &["--deflate", "--takeover"],
+        flags: &["--max-message", "--deflate", "--takeover", "--upload"],
         only_with: None,
         level_of: OURS_AT_6,
         deflate: "zlib-rs (its feature `zlib`), level 6",
-        written: "up to 32 fed before a flush; pool without takeover; does not validate text",
+        written: "up to 32 fed before a flush; pool without takeover; does not validate text; `Streaming`",
     },
     Peer {
         name: "ratchet",
         package: Some("ratchet_rs"),
         program: Program::Rust("ratchet"),
-        flags: &["--deflate", "--takeover"],
+        flags: &["--max-message", "--deflate", "--takeover"],
         only_with: None,
         level_of: OURS,
         deflate: "zlib in C, level 1",
-        written: "flushed when there is nothing more to read",
+        written: "split; one write per message: it flushes each",
     },
     Peer {
-        name: "bun",
+        name: BUN,
         package: Some("node_modules/bun"),
         program: Program::Bun("servers/bun.js"),
-        flags: &["--deflate", "--takeover"],
+        flags: &["--max-message", "--deflate", "--takeover", "--broadcast"],
         only_with: None,
         level_of: OURS_AT_6,
         deflate: "zlib-ng, level 6",
-        written: "`ws.send(message, true)`",
+        written: "`ws.send(message, compress)`; `ws.publish`",
     },
 ];

@@ -10,27 +10,26 @@ use crate::peers::Peer;
 
 /// `benches/run` starts the load on core 1.
 const CORE: &str = "0";
-/// `USER_HZ`: what Linux counts the time of a process in, whatever its tick is.
-const CLOCK_TICKS_PER_SECOND: f64 = 100.0;
 
 pub struct Server {
     child: Child,
+    pub peer: &'static Peer,
     pub address: SocketAddr,
 }
 
 impl Server {
     /// Starts a peer's server. It prints `listening on ws://ADDRESS`, or it ends and says why.
-    pub fn start(peer: &Peer, flags: &[&str], options: &Options) -> Result<Self> {
+    pub fn start(peer: &'static Peer, flags: &[&str], options: &Options) -> Result<Self> {
         let child = Command::new("taskset")
             .args(["-c", CORE])
-            .args(peer.command(options))
+            .args(peer.command(flags, options))
             .args(["--listen", "127.0.0.1:0"])
             .args(flags)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        let mut server = Self { child, address: ([0; 4], 0).into() };
+        let mut server = Self { child, peer, address: ([0; 4], 0).into() };
         let mut line = String::new();
         if let Some(output) = server.child.stdout.take() {
             BufReader::new(output).read_line(&mut line)?;
@@ -52,19 +51,42 @@ impl Server {
         text.lines().next().unwrap_or("did not start").into()
     }
 
-    /// CPU time of all the server's threads so far: user and system.
+    /// CPU time of all the server's threads so far: user and system. `stat` would only have hundredths of a second.
     pub fn cpu_seconds(&self) -> Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The second field is a name in parentheses, which may have spaces. Times are fields 14 and 15.
-        let (_, fields) = stat.rsplit_once(')').ok_or("no stat")?;
-        let ticks: Vec<f64> = fields
-            .split_whitespace()
-            .skip(11)
-            .take(2)
-            .map(str::parse)
-            .collect::<std::result::Result<_, _>>()?;
-        Ok(ticks.iter().sum::<f64>() / CLOCK_TICKS_PER_SECOND)
+        let mut nanoseconds = 0;
+        for thread in std::fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            let schedstat = std::fs::read_to_string(thread?.path().join("schedstat"))?;
+            let time = schedstat.split(' ').next().ok_or("no schedstat")?;
+            nanoseconds += time.parse::<u64>()?;
+        }
+        Ok(nanoseconds as f64 / 1e9)
     }
+
+    /// The server's memory.
+    pub fn resident_bytes(&self) -> Result<f64> {
+        self.status("VmRSS:")
+    }
+
+    /// The most that its memory ever was.
+    pub fn peak_bytes(&self) -> Result<f64> {
+        self.status("VmHWM:")
+    }
+
+    /// A line of `status`, which counts in KiB.
+    fn status(&self, name: &str) -> Result<f64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).ok_or("no status")?;
+        let kibibytes = line.split_whitespace().next().ok_or("no figure")?;
+        Ok(kibibytes.parse::<f64>()? * 1024.0)
+    }
+}
+
+/// How many descriptors a process may have, the load and each server alike. None is known to be too few.
+pub fn descriptors() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+    let soft = line.and_then(|line| line.split_whitespace().next()).unwrap_or_default();
+    soft.parse().unwrap_or(if soft == "unlimited" { usize::MAX } else { 0 })
 }
 
 impl Drop for Server {

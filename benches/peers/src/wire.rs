@@ -1,30 +1,80 @@
 //! Frames: those that are sent, built once, and those that come back, of which only the headers are looked at.
 
+use std::io::Read;
+
 const FIN: u8 = 0x80;
 const RSV1: u8 = 0x40;
 const MASKED: u8 = 0x80;
 const TEXT: u8 = 1;
+const BINARY: u8 = 2;
 const FIRST_CONTROL: u8 = 8;
 const CLOSE: u8 = 8;
 
 /// A whole text message in one masked frame.
 pub fn text_frame(payload: &[u8], compressed: bool, mask: [u8; 4]) -> Vec<u8> {
     let rsv1 = if compressed { RSV1 } else { 0 };
-    let mut frame = vec![FIN | rsv1 | TEXT];
-    match payload.len() {
-        short @ 0..=125 => frame.push(MASKED | short as u8),
-        length @ 126..=0xFFFF => {
-            frame.push(MASKED | 126);
-            frame.extend((length as u16).to_be_bytes());
-        }
-        length => {
-            frame.push(MASKED | 127);
-            frame.extend((length as u64).to_be_bytes());
-        }
-    }
-    frame.extend(mask);
+    masked(FIN | rsv1 | TEXT, payload, mask)
+}
+
+/// A whole binary message in one masked frame.
+pub fn binary_frame(payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
+    masked(FIN | BINARY, payload, mask)
+}
+
+/// The header of a masked frame of a binary message: one that begins it or continues it, and one that ends it or not.
+pub fn binary_header(first: bool, last: bool, payload_bytes: usize, mask: [u8; 4]) -> Vec<u8> {
+    let fin = if last { FIN } else { 0 };
+    header(fin | if first { BINARY } else { 0 }, payload_bytes, mask)
+}
+
+fn masked(first: u8, payload: &[u8], mask: [u8; 4]) -> Vec<u8> {
+    let mut frame = header(first, payload.len(), mask);
     frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
     frame
+}
+
+fn header(first: u8, payload_bytes: usize, mask: [u8; 4]) -> Vec<u8> {
+    let mut header = vec![first];
+    match payload_bytes {
+        short @ 0..=125 => header.push(MASKED | short as u8),
+        length @ 126..=0xFFFF => {
+            header.push(MASKED | 126);
+            header.extend((length as u16).to_be_bytes());
+        }
+        length => {
+            header.push(MASKED | 127);
+            header.extend((length as u64).to_be_bytes());
+        }
+    }
+    header.extend(mask);
+    header
+}
+
+/// The next data frame. Servers are expected not to fragment.
+pub fn receive(stream: &mut impl Read) -> crate::Result<(Header, Vec<u8>)> {
+    loop {
+        let mut head = Vec::new();
+        let header = loop {
+            let mut byte = [0];
+            stream.read_exact(&mut byte)?;
+            head.extend(byte);
+            if let Some(header) = Header::parse(&head) {
+                break header;
+            }
+        };
+        let mut payload = vec![0; header.payload_bytes];
+        stream.read_exact(&mut payload)?;
+        if header.is_close() {
+            return Err("the server closed".into());
+        }
+        if header.is_data() {
+            return if header.is_final() {
+                Ok((header, payload))
+            } else {
+                Err("the answer is fragmented".into())
+            };
+        }
+    }
 }
 
 /// What the headers of an unmasked stream of frames said.

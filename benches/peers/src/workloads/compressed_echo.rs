@@ -3,7 +3,7 @@
 //! The client's messages are compressed once, each without a history: the server does all it has to do under either
 //! agreement, and the load costs next to nothing.
 
-use super::{Case, Sample, Workload};
+use super::{Better, Case, Note, Sample, Workload};
 use crate::Result;
 use crate::deflate::{self, Deflater, Negotiated};
 use crate::echo::{Frames, Load};
@@ -33,7 +33,10 @@ pub fn workload() -> Workload {
         about: "JSON messages under permessage-deflate, sent back compressed",
         unit: "thousand messages per second of server CPU",
         scale: 1e3,
+        better: Better::More,
+        by_level: true,
         notes: &["answer, bytes", "compressed", "history used", "parameters of the answer"],
+        left_out: Vec::new(),
         cases,
     }
 }
@@ -44,6 +47,8 @@ fn case(takeover: bool, bytes: usize, size: &str, in_flight: usize) -> Case {
     Case {
         title: format!("{size}, {kind}, {in_flight} in flight"),
         flags: if takeover { &["--deflate", "--takeover"] } else { &["--deflate"] },
+        rare: false,
+        probe: None,
         measure: Box::new(move |server, timing| {
             measure(server, timing, &json::messages(bytes, count), takeover, in_flight)
         }),
@@ -66,18 +71,15 @@ fn measure(
         Ok(stream)
     });
     let mut load = Load::start(streams.collect::<Result<_>>()?, &frames, in_flight)?;
-    load.run(timing.warm_up)?;
-    let (cpu, counts) = (server.cpu_seconds()?, load.counts);
-    load.run(timing.measured)?;
-    let (cpu, counts) = (server.cpu_seconds()? - cpu, load.counts - counts);
+    let (counts, cpu) = load.measure(server, timing)?;
     let answers = counts.messages as f64;
     Ok(Sample {
         value: answers / cpu,
         notes: vec![
-            format!("{:.0}", counts.payload_bytes as f64 / answers),
-            format!("{:.0} %", 100.0 * counts.compressed as f64 / answers),
-            if verified.history { "yes" } else { "no" }.into(),
-            verified.negotiated.parameters,
+            Note::Number(counts.payload_bytes as f64 / answers),
+            Note::Text(format!("{:.0} %", 100.0 * counts.compressed as f64 / answers)),
+            Note::Text(if verified.history { "yes" } else { "no" }.into()),
+            Note::Text(verified.negotiated.parameters),
         ],
     })
 }

@@ -1,0 +1,86 @@
+//! fastwebsockets as its example `echo_server` has it: each answer is written before the next message is read. It has
+//! nothing like `feed`, and reading must not be cancelled, so that nobody can see whether more is there.
+
+use fastwebsockets::{FragmentCollector, Frame, OpCode, Payload, WebSocketError, upgrade};
+use http_body_util::Empty;
+use hyper::body::{Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpListener;
+use tokio::task::unconstrained;
+
+mod support;
+
+#[derive(Clone, Copy)]
+struct Options {
+    max_message: Option<usize>,
+    upload: bool,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> std::io::Result<()> {
+    let arguments = support::Arguments::parse();
+    let options = Options { max_message: arguments.max_message, upload: arguments.upload };
+    let listener = TcpListener::bind(&arguments.listen).await?;
+    support::announce(listener.local_addr()?)?;
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        let service = service_fn(move |request| accept(request, options));
+        tokio::spawn(
+            http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades(),
+        );
+    }
+}
+
+async fn accept(
+    mut request: Request<Incoming>,
+    options: Options,
+) -> Result<Response<Empty<Bytes>>, WebSocketError> {
+    let (response, upgraded) = upgrade::upgrade(&mut request)?;
+    if options.upload {
+        tokio::spawn(unconstrained(count(upgraded, options)));
+    } else {
+        tokio::spawn(unconstrained(echo(upgraded, options)));
+    }
+    Ok(response)
+}
+
+async fn echo(upgraded: upgrade::UpgradeFut, options: Options) -> Result<(), WebSocketError> {
+    let mut socket = upgraded.await?;
+    if let Some(bytes) = options.max_message {
+        socket.set_max_message_size(bytes + 1);
+    }
+    let mut socket = FragmentCollector::new(socket);
+    loop {
+        let frame = socket.read_frame().await?;
+        match frame.opcode {
+            OpCode::Close => return Ok(()),
+            OpCode::Text | OpCode::Binary => socket.write_frame(frame).await?,
+            OpCode::Continuation | OpCode::Ping | OpCode::Pong => {}
+        }
+    }
+}
+
+/// Without the collector, fragments come one by one.
+async fn count(upgraded: upgrade::UpgradeFut, options: Options) -> Result<(), WebSocketError> {
+    let mut socket = upgraded.await?;
+    if let Some(bytes) = options.max_message {
+        socket.set_max_message_size(bytes + 1);
+    }
+    let mut bytes = 0;
+    loop {
+        let frame = socket.read_frame().await?;
+        match frame.opcode {
+            OpCode::Close => return Ok(()),
+            OpCode::Text | OpCode::Binary | OpCode::Continuation => bytes += frame.payload.len(),
+            OpCode::Ping | OpCode::Pong => continue,
+        }
+        if frame.fin {
+            let text = std::mem::take(&mut bytes).to_string().into_bytes();
+            socket.write_frame(Frame::text(Payload::Owned(text))).await?;
+        }
+    }
+}
