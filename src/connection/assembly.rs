@@ -113,12 +113,19 @@ impl Open {
         }
     }
 
-    /// Adds a piece to the message.
-    pub(super) fn gather(&mut self, piece: &[u8]) -> Result<(), Violation> {
+    /// Adds a piece to the message. What is gathered doubles when it grows, but never beyond the limit.
+    pub(super) fn gather(&mut self, piece: &[u8], limits: &Limits) -> Result<(), Violation> {
         self.bytes += piece.len() as u64;
+        let bytes_max = limits.message_bytes_max;
         match self.kind {
-            Kind::Binary => self.data.extend_from_slice(piece),
+            Kind::Binary => {
+                let data = &mut self.data;
+                data.reserve_exact(growth(data.len(), data.capacity(), piece.len(), bytes_max));
+                data.extend_from_slice(piece);
+            }
             Kind::Text => {
+                let text = &mut self.text;
+                text.reserve_exact(growth(text.len(), text.capacity(), piece.len(), bytes_max));
                 let valid = self.utf8.feed(piece).map_err(|_| Violation::InvalidUtf8)?;
                 self.text.extend(valid.joined);
                 self.text.push_str(valid.text);
@@ -132,10 +139,10 @@ impl Open {
         let room = (limits.message_bytes_max as u64).saturating_sub(self.bytes);
         match usize::try_from(room) {
             Ok(room) if room < text.len() && self.delivery == Delivery::Whole => {
-                self.gather(text.get(..room).unwrap_or_default())?;
+                self.gather(text.get(..room).unwrap_or_default(), limits)?;
                 Err(Violation::MessageTooBig)
             }
-            _ => self.gather(text),
+            _ => self.gather(text, limits),
         }
     }
 
@@ -159,4 +166,13 @@ impl Open {
             Kind::Text => Err(Violation::InvalidUtf8),
         }
     }
+}
+
+/// By how much a buffer is to grow for a piece.
+fn growth(length: usize, capacity: usize, piece: usize, bytes_max: usize) -> usize {
+    let needed = length + piece;
+    if needed <= capacity {
+        return 0;
+    }
+    needed.max(bytes_max.min(capacity.saturating_mul(2))) - length
 }

@@ -460,12 +460,13 @@ impl<'a> Events<'a> {
 
     /// A piece of a message, which may be its last.
     fn data(&mut self, piece: &'a [u8], last: bool) -> Result<Step<'a>, Violation> {
-        let State::Busy(progress) = &mut self.receiver.state else { return Ok(Step::Again) };
+        let Receiver { state, limits, .. } = &mut *self.receiver;
+        let State::Busy(progress) = state else { return Ok(Step::Again) };
         let Some(open) = &mut progress.message else { return Ok(Step::Again) };
         let step = match open.delivery {
             Delivery::Parts => Self::part(open, piece, last, &mut self.whole)?,
             Delivery::Whole => {
-                open.gather(piece)?;
+                open.gather(piece, limits)?;
                 if !last {
                     return Ok(Step::Again);
                 }

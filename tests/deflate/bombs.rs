@@ -81,9 +81,9 @@ fn fragments(sender: Role, payload: &[u8], length: usize) -> Vec<u8> {
     frames.collect::<Vec<_>>().concat()
 }
 
-/// A buffer that doubles is at most twice as long as what is in it, and while it moves it is held in both places.
+/// A buffer is never longer than the limit, and while it moves what was in it is held in both places.
 fn held_max(limit: usize) -> u64 {
-    3 * limit as u64 + 4 * 1024
+    2 * limit as u64 + 4 * 1024
 }
 
 // CVE-2018-1000518, CVE-2026-39804, CVE-2026-1526
