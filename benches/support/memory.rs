@@ -47,6 +47,8 @@ impl MemoryNet {
 pub(crate) struct Stream {
     number: usize,
     open: bool,
+    /// How much was read of what came in this turn.
+    read: usize,
 }
 
 impl Net for MemoryNet {
@@ -80,7 +82,7 @@ impl Net for MemoryNet {
             return Err(ErrorKind::WouldBlock.into());
         }
         self.accepted += 1;
-        Ok((Stream { number: self.accepted - 1, open: false }, *listener))
+        Ok((Stream { number: self.accepted - 1, open: false, read: 0 }, *listener))
     }
 
     fn turn_away(&mut self, _: &SocketAddr, _: &[u8]) {
@@ -102,13 +104,19 @@ impl Net for MemoryNet {
     }
 
     fn read(&mut self, stream: &mut Stream, bytes: &mut [u8]) -> io::Result<usize> {
-        if !std::mem::take(&mut self.ready[stream.number]) {
+        if !self.ready[stream.number] {
             return Err(ErrorKind::WouldBlock.into());
         }
-        let open = std::mem::replace(&mut stream.open, true);
-        let source = if open { &self.frames } else { &self.request };
-        bytes[..source.len()].copy_from_slice(source);
-        Ok(source.len())
+        let source = if stream.open { &self.frames } else { &self.request };
+        let rest = &source[stream.read..];
+        let count = rest.len().min(bytes.len());
+        bytes[..count].copy_from_slice(&rest[..count]);
+        stream.read += count;
+        if count == rest.len() {
+            self.ready[stream.number] = false;
+            (stream.open, stream.read) = (true, 0);
+        }
+        Ok(count)
     }
 
     fn write(&mut self, _: &mut Stream, bytes: &[u8]) -> io::Result<usize> {

@@ -158,11 +158,41 @@ impl<'a> Events<'a> {
     ///
     /// The first [`Violation`] of the peer, and the same one on each later call. Nothing is delivered after it.
     #[expect(clippy::should_implement_trait, reason = "an Iterator cannot lend")]
-    #[inline]
+    #[inline(always)]
     pub fn next(&mut self) -> Result<Option<Event<'_>>, Violation> {
         if !matches!(self.whole, Whole::Nothing) {
             self.whole = Whole::Nothing;
         }
+        match self.whole_message() {
+            Some(Ok(message)) => Ok(Some(message)),
+            Some(Err(violation)) => Err(self.receiver.fail(violation)),
+            None => self.next_of_any_kind(),
+        }
+    }
+
+    /// The next event, if it is a message in one frame that lies whole in the run and is neither long nor compressed: the
+    /// way of nearly all messages. Nothing is copied or allocated.
+    #[inline(always)]
+    fn whole_message(&mut self) -> Option<Result<Event<'a>, Violation>> {
+        let Receiver { state: State::Ready, role, delivery, limits, .. } = &*self.receiver else {
+            return None;
+        };
+        let (header, header_bytes) = FrameHeader::parse_message(self.bytes, role.peer())?;
+        let length = header.payload_bytes as usize; // at most 65,535
+        let delivery = *delivery;
+        if self.bytes.len() - header_bytes < length
+            || (length > limits.message_bytes_max && delivery == Delivery::Whole)
+        {
+            return None;
+        }
+        self.take(header_bytes);
+        let payload = self.take(length);
+        unmask(payload, &header, 0);
+        Some(data(header.opcode, payload, delivery))
+    }
+
+    #[inline(never)]
+    fn next_of_any_kind(&mut self) -> Result<Option<Event<'_>>, Violation> {
         loop {
             match self.step() {
                 Ok(Step::Again) => {}
@@ -193,7 +223,6 @@ impl<'a> Events<'a> {
         &self.receiver.limits
     }
 
-    #[inline]
     fn step(&mut self) -> Result<Step<'a>, Violation> {
         match &mut self.receiver.state {
             State::Ready => self.step_ready(),
@@ -207,8 +236,7 @@ impl<'a> Events<'a> {
         }
     }
 
-    /// A frame begins, and no message is open. The way of nearly all messages: nothing is copied or allocated.
-    #[inline]
+    /// A frame begins, and no message is open.
     fn step_ready(&mut self) -> Result<Step<'a>, Violation> {
         let Some((header, header_bytes)) = self.receiver.parse(self.bytes)? else {
             if !self.bytes.is_empty() {
@@ -238,26 +266,17 @@ impl<'a> Events<'a> {
     }
 
     /// The event of a frame that lies whole in the run and belongs to no fragmented message.
-    #[inline]
     fn event(&mut self, opcode: Opcode, payload: &'a [u8]) -> Result<Step<'a>, Violation> {
-        let message = match opcode {
-            Opcode::Text => match simdutf8::basic::from_utf8(payload) {
-                Ok(text) => Message::Text(text),
-                Err(_) => return Err(Violation::InvalidUtf8),
-            },
-            Opcode::Binary => Message::Binary(payload),
+        Ok(Step::Event(match opcode {
+            Opcode::Text | Opcode::Binary => data(opcode, payload, self.receiver.delivery)?,
             Opcode::Continuation => return Err(Violation::NothingToContinue),
-            Opcode::Ping => return Ok(Step::Event(Event::Ping(payload))),
-            Opcode::Pong => return Ok(Step::Event(Event::Pong(payload))),
+            Opcode::Ping => Event::Ping(payload),
+            Opcode::Pong => Event::Pong(payload),
             Opcode::Close => {
                 let close = parse_close(payload)?;
                 self.receiver.state = State::Closed;
-                return Ok(Step::Event(Event::Close(close)));
+                Event::Close(close)
             }
-        };
-        Ok(Step::Event(match self.receiver.delivery {
-            Delivery::Whole => Event::Message(message),
-            Delivery::Parts => Event::Part(Part { data: message, last: true }),
         }))
     }
 
@@ -537,6 +556,22 @@ impl From<OwnedMessage> for Whole {
             OwnedMessage::Binary(data) => Self::Binary(data),
         }
     }
+}
+
+/// The event of a whole message that is text or binary.
+#[inline]
+fn data(opcode: Opcode, payload: &[u8], delivery: Delivery) -> Result<Event<'_>, Violation> {
+    let data = match opcode {
+        Opcode::Text => match simdutf8::basic::from_utf8(payload) {
+            Ok(text) => Message::Text(text),
+            Err(_) => return Err(Violation::InvalidUtf8),
+        },
+        _ => Message::Binary(payload),
+    };
+    Ok(match delivery {
+        Delivery::Whole => Event::Message(data),
+        Delivery::Parts => Event::Part(Part { data, last: true }),
+    })
 }
 
 #[inline]

@@ -108,6 +108,26 @@ impl Sender {
         Ok(())
     }
 
+    /// As [`send`](Self::send), but where the payload is sent as it lies it is left to the caller, who has to put it
+    /// behind what was appended to `out`.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn send_but_payload<'m>(
+        &mut self,
+        message: Outgoing<Message<'m>>,
+        out: &mut Vec<u8>,
+    ) -> Result<&'m [u8], SendError> {
+        let payload = message.content.as_bytes();
+        let deflating = self.deflating.filter(|it| wants(message.compress, it, payload.len()));
+        if self.keys.is_some() || deflating.is_some() {
+            return self.send(message, out).map(|()| &[][..]);
+        }
+        self.begin_message(out)?;
+        let opcode = message.content.kind().opcode();
+        let payload_bytes = payload.len() as u64;
+        FrameHeader { fin: true, rsv1: false, opcode, mask: None, payload_bytes }.write(out);
+        Ok(payload)
+    }
+
     /// Sends a message that was encoded before.
     ///
     /// # Errors
@@ -425,17 +445,31 @@ pub(super) fn write_message(
     key: Option<[u8; 4]>,
     out: &mut Vec<u8>,
 ) {
-    let opcode = kind.opcode();
-    if let Some(deflating) = deflating.filter(|it| wants(compress, it, payload.len())) {
-        let mut compressor = Compressor::begin(&deflating, history, payload.len());
-        let bytes_max = deflating.bytes_max(history, payload.len());
-        if let Some(compressed) = compressor.compress(payload, true, bytes_max) {
-            write_frame(Start { fin: true, rsv1: true, opcode }, key, compressed, out);
-            deflating.remember(history, compressed.len(), payload);
-            return compressor.end(history);
-        }
+    let start = Start { fin: true, rsv1: false, opcode: kind.opcode() };
+    if let Some(deflating) = deflating.filter(|it| wants(compress, it, payload.len()))
+        && write_compressed(start, payload, deflating, history, key, out)
+    {
+        return;
     }
-    write_frame(Start { fin: true, rsv1: false, opcode }, key, payload, out);
+    write_frame(start, key, payload, out);
+}
+
+/// Appends a compressed message in one frame to `out`, if that makes it shorter.
+fn write_compressed(
+    start: Start,
+    payload: &[u8],
+    deflating: Sending,
+    history: &mut History,
+    key: Option<[u8; 4]>,
+    out: &mut Vec<u8>,
+) -> bool {
+    let mut compressor = Compressor::begin(&deflating, history, payload.len());
+    let bytes_max = deflating.bytes_max(history, payload.len());
+    let Some(compressed) = compressor.compress(payload, true, bytes_max) else { return false };
+    write_frame(Start { rsv1: true, ..start }, key, compressed, out);
+    deflating.remember(history, compressed.len(), payload);
+    compressor.end(history);
+    true
 }
 
 /// Whether a message of so many bytes is to be compressed.

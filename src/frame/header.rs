@@ -54,6 +54,7 @@ impl Opcode {
     //# If an unknown
     //# opcode is received, the receiving endpoint MUST _Fail the
     //# WebSocket Connection_.
+    #[inline]
     const fn parse(bits: u8) -> Result<Self, Violation> {
         match bits {
             0x0 => Ok(Self::Continuation),
@@ -110,6 +111,10 @@ const RSV2_AND_RSV3: u8 = 0b0011_0000;
 const OPCODE: u8 = 0b0000_1111;
 const MASK: u8 = 0b1000_0000;
 const LENGTH: u8 = 0b0111_1111;
+/// The first byte of a text message in one frame.
+const TEXT_MESSAGE: u8 = FIN | Opcode::Text as u8;
+/// The first byte of a binary message in one frame.
+const BINARY_MESSAGE: u8 = FIN | Opcode::Binary as u8;
 /// In the place of a length: it follows as 16 bits.
 const LENGTH_16: u8 = 126;
 /// In the place of a length: it follows as 64 bits.
@@ -126,7 +131,6 @@ impl FrameHeader {
     ///
     /// The first violation in the order of the bytes, as soon as the byte that shows it is there. All are answered
     /// with close code 1002.
-    #[inline]
     pub fn parse(
         bytes: &[u8],
         sender: Role,
@@ -162,11 +166,39 @@ impl FrameHeader {
         Ok(Some((Self { fin, rsv1, opcode, mask, payload_bytes }, 2 + extended + key)))
     }
 
+    /// The same for a header that nearly all messages have: that of a message in one frame, not compressed, of at most
+    /// 65,535 bytes. `None` is for [`parse`](Self::parse) to judge.
+    #[inline]
+    pub(crate) fn parse_message(bytes: &[u8], sender: Role) -> Option<(Self, usize)> {
+        let (&[first, second], rest) = bytes.split_first_chunk()?;
+        let opcode = match first {
+            TEXT_MESSAGE => Opcode::Text,
+            BINARY_MESSAGE => Opcode::Binary,
+            _ => return None,
+        };
+        if (second & MASK != 0) != (sender == Role::Client) {
+            return None;
+        }
+        let (payload_bytes, rest, extended) = match second & LENGTH {
+            LENGTH_16 => {
+                let (&extended, rest) = rest.split_first_chunk()?;
+                (parse_length_16(extended).ok()?, rest, 2)
+            }
+            LENGTH_64 => return None,
+            short => (u64::from(short), rest, 0),
+        };
+        let (mask, key) = match sender {
+            Role::Server => (None, 0),
+            Role::Client => (Some(*rest.first_chunk()?), 4),
+        };
+        Some((Self { fin: true, rsv1: false, opcode, mask, payload_bytes }, 2 + extended + key))
+    }
+
     /// Appends the header to `out`, in its shortest form.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
     //# Note that in all cases, the minimal number of bytes MUST be used to encode
     //# the length
-    #[inline]
+    #[inline(always)]
     pub fn write(&self, out: &mut Vec<u8>) {
         let fin = if self.fin { FIN } else { 0 };
         let masked = if self.mask.is_some() { MASK } else { 0 };
@@ -238,6 +270,7 @@ fn parse_second(byte: u8, opcode: Opcode, sender: Role) -> Result<u8, Violation>
     Ok(length)
 }
 
+#[inline]
 fn parse_length_16(bytes: [u8; 2]) -> Result<u64, Violation> {
     match u16::from_be_bytes(bytes) {
         0..=125 => Err(Violation::LengthNotMinimal),
@@ -313,6 +346,29 @@ mod tests {
                     let mut out = Vec::new();
                     header.write(&mut out);
                     assert_eq!((out.as_slice(), bytes), (&[first, second][..], 2));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_quick_way_takes_just_the_whole_messages_below_64_kib_and_judges_them_alike() {
+        for (first, second) in (0..=255).flat_map(|it| (0..=255).map(move |second| (it, second))) {
+            for (sender, extended) in [
+                (Role::Client, [0, 125]),
+                (Role::Client, [0, 126]),
+                (Role::Server, [255, 255]),
+                (Role::Server, [0, 7]),
+            ] {
+                let frame = [&[first, second], &extended[..], &[3; 10]].concat();
+                for cut in 0..frame.len() {
+                    let bytes = &frame[..cut];
+                    let all = FrameHeader::parse(bytes, sender, Rsv1::Compressed);
+                    let wanted = all.ok().flatten().filter(|(header, _)| {
+                        let data = matches!(header.opcode, Opcode::Text | Opcode::Binary);
+                        header.fin && !header.rsv1 && data && header.payload_bytes <= 0xFFFF
+                    });
+                    assert_eq!(FrameHeader::parse_message(bytes, sender), wanted, "{bytes:02x?}");
                 }
             }
         }

@@ -4,8 +4,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::sending::SendStatus;
 use super::slab::ConnectionId;
-use super::world::{Dial, SendStatus, Slot, State, World};
+use super::world::{Dial, Slot, State, World};
+use super::write::Write;
 use crate::close::CloseCode;
 use crate::connection::{Delivery, Message, Outgoing, Part, Prepared};
 use crate::frame::Role;
@@ -13,15 +15,29 @@ use crate::handshake::ClientRequest;
 
 /// A connection, in the hands of a [`Handler`](super::Handler).
 ///
-/// What is sent here is written when the handler returns, all of it in one go.
+/// What is sent here is written when the handler returns, all of it in one go. Only a message of 32 KiB and more may be
+/// written at once, with what was sent before it.
 pub struct Context<'a, S> {
     world: &'a mut World<S>,
     id: ConnectionId,
+    /// Its socket, while what came from it is handled.
+    socket: Option<&'a mut dyn Write>,
 }
+
+/// A payload from this length on is written at once, from where it lies: to copy it costs more than a write of its own.
+const WRITTEN_AT_ONCE_BYTES: usize = 32 * 1024;
 
 impl<'a, S> Context<'a, S> {
     pub(super) fn new(world: &'a mut World<S>, id: ConnectionId) -> Self {
-        Self { world, id }
+        Self { world, id, socket: None }
+    }
+
+    pub(super) fn reading(
+        world: &'a mut World<S>,
+        id: ConnectionId,
+        socket: &'a mut dyn Write,
+    ) -> Self {
+        Self { world, id, socket: Some(socket) }
     }
 
     /// Which connection this is.
@@ -47,7 +63,13 @@ impl<'a, S> Context<'a, S> {
 
     /// Sends a message.
     pub fn send<'m>(&mut self, message: impl Into<Outgoing<Message<'m>>>) -> SendStatus {
-        self.world.send(self.id, message.into())
+        let message = message.into();
+        match &mut self.socket {
+            Some(socket) if message.content.as_bytes().len() >= WRITTEN_AT_ONCE_BYTES => {
+                self.world.send_at_once(self.id, message, *socket)
+            }
+            _ => self.world.send(self.id, message),
+        }
     }
 
     /// Sends a message that goes to many connections, and is encoded and compressed once for all of them. For the
@@ -139,7 +161,7 @@ impl<'a, S> Hub<'a, S> {
 
     fn into_connection(self, id: ConnectionId) -> Option<Context<'a, S>> {
         let open = matches!(self.world.slots.get(id)?.state, State::Open { .. });
-        open.then_some(Context { world: self.world, id })
+        open.then_some(Context::new(self.world, id))
     }
 
     /// How many connections there are, those in a handshake included.

@@ -46,11 +46,13 @@ mod mio_net;
 mod net;
 mod open;
 mod outbox;
+mod sending;
 mod slab;
 mod socket;
 mod timers;
 mod topics;
 mod world;
+mod write;
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -63,14 +65,15 @@ use handle::{Post, Posts};
 pub use handler::{Closed, Handler};
 pub use mio_net::{MioListener, MioNet};
 pub use net::{Net, Ready, Wake};
+pub use sending::{Dropped, SendStatus};
 pub use slab::ConnectionId;
 use socket::Socket;
-pub use world::{Dropped, SendStatus};
 use world::{Slot, State, World};
 
 use crate::close::CloseCode;
 use crate::connection::Due;
 use crate::deflate::Deflate;
+use crate::frame::FrameHeader;
 use crate::handshake::{ClientRequest, Origins};
 use crate::limits::Limits;
 
@@ -81,8 +84,8 @@ const RECEIVE_BYTES: usize = 256 * 1024;
 const READS_MAX: usize = 16;
 /// The send buffer is written early when it has grown to this length.
 const SEND_BYTES: usize = 256 * 1024;
-/// The send buffer keeps at most this much from one event to the next.
-const SEND_BYTES_KEPT: usize = 1024 * 1024;
+/// The send buffer keeps at most this much from one event to the next: room for the longest message by default.
+const SEND_BYTES_KEPT: usize = 1024 * 1024 + FrameHeader::BYTES_MAX;
 /// Tokens with this bit are listeners.
 const TOKEN_LISTENER: usize = 1 << (usize::BITS - 1);
 
@@ -262,9 +265,13 @@ impl<H: Handler, N: Net> Reactor<H, N> {
 
         self.run_posts();
         // These come first: what is ready besides has been read in this turn then.
-        for id in std::mem::take(&mut self.again) {
+        let mut again = std::mem::take(&mut self.again);
+        for id in again.drain(..) {
             self.read(id);
         }
+        // What these have put there is for the next turn.
+        again.append(&mut self.again);
+        self.again = again;
         for event in ready.drain(..) {
             if event.token & TOKEN_LISTENER == 0 {
                 self.on_ready(ConnectionId::from_token(event.token), event);

@@ -1,6 +1,6 @@
 //! Reading and writing of sockets.
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 
 use super::context::Context;
@@ -8,13 +8,11 @@ use super::handler::{Closed, Handler};
 use super::net::{Net, Ready};
 use super::open::{Dialing, Head};
 use super::slab::ConnectionId;
-use super::world::{State, World};
-use super::{READS_MAX, Reactor, SEND_BYTES, SEND_BYTES_KEPT};
-use crate::connection::{Event, Receiver};
+use super::world::{BeforeEvent, State, World};
+use super::write::{Line, uninterrupted, write_out, write_outbox};
+use super::{READS_MAX, Reactor, SEND_BYTES};
+use crate::connection::{Event, Events, Receiver};
 use crate::error::Violation;
-
-/// Segments of an outbox that one write takes.
-const SLICES_MAX: usize = 16;
 
 /// A socket, and what becomes of the bytes that come from it.
 pub(super) struct Socket<St> {
@@ -208,52 +206,15 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         };
         let Inbound::Frames(receiver) = inbound else { return };
         world.heard(id);
-        let mut waiting = 0;
         let mut events = receiver.receive(bytes);
-        loop {
-            if world.out.len() >= SEND_BYTES
-                && let Err(error) = write_out(world, net, stream, id)
-            {
-                world.cut(id, Closed::Lost(error));
-                break;
+        match handle_events(handler, world, id, &mut events, Line { net, stream }) {
+            Handled::All => {}
+            Handled::Some => {
+                let waiting = events.remaining();
+                let waiting = bytes.len().checked_sub(waiting).and_then(|at| bytes.get(at..));
+                *unread = waiting.filter(|it| !it.is_empty()).map(|it| Box::new(it.to_vec()));
             }
-            let Some((delivery, flooded)) = world.before_event(id) else {
-                waiting = events.remaining();
-                break;
-            };
-            events.set_delivery(delivery);
-            let next =
-                if flooded { Err(events.fail(Violation::TooManyPings)) } else { events.next() };
-            let event = match next {
-                Ok(Some(event)) => event,
-                Ok(None) => break,
-                Err(violation) => {
-                    world.fail(id, violation);
-                    *inbound = Inbound::Nothing;
-                    break;
-                }
-            };
-            let open = world.note(id, &event);
-            match event {
-                Event::Close(close) => {
-                    let closed = Closed::Agreed { code: close.code, reason: close.reason.into() };
-                    world.end(id, closed);
-                    *inbound = Inbound::Nothing;
-                    break;
-                }
-                Event::Ping(_) => world.flush_owed(id),
-                _ if !open => {}
-                Event::Message(message) => {
-                    handler.on_message(&mut Context::new(world, id), message)
-                }
-                Event::Part(part) => handler.on_part(&mut Context::new(world, id), part),
-                Event::Pong(payload) => handler.on_pong(&mut Context::new(world, id), payload),
-            }
-        }
-        if let Some(waiting) = bytes.len().checked_sub(waiting).and_then(|at| bytes.get(at..))
-            && !waiting.is_empty()
-        {
-            *unread = Some(Box::new(waiting.to_vec()));
+            Handled::Closed => *inbound = Inbound::Nothing,
         }
     }
 
@@ -264,8 +225,13 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         self.world.corked = was_corked;
         let Self { world, sockets, net, .. } = self;
         let written = match sockets.get_mut(id.index as usize) {
-            Some(Some(Socket { stream, .. })) => write_out(world, net, stream, id)
-                .and_then(|()| write_outbox(world, net, stream, id)),
+            Some(Some(Socket { stream, .. })) => {
+                let mut line = Line { net, stream };
+                write_out(world, id, &mut line).and_then(|()| match world.slots.get_mut(id) {
+                    Some(slot) => write_outbox(slot, &mut line),
+                    None => Ok(()),
+                })
+            }
             _ => {
                 world.out.clear();
                 Ok(())
@@ -334,74 +300,79 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     }
 }
 
-/// Writes the send buffer; what the socket does not take goes to the outbox.
-fn write_out<S, N: Net>(
-    world: &mut World<S>,
-    net: &mut N,
-    stream: &mut N::Stream,
+/// What became of a run of bytes.
+enum Handled {
+    /// All of it is handled.
+    All,
+    /// The rest has to wait.
+    Some,
+    /// The peer has closed the connection, or broken a rule. What follows is nothing.
+    Closed,
+}
+
+/// Hands over the messages in a run of bytes, until one has to wait.
+#[inline]
+fn handle_events<H: Handler, N: Net>(
+    handler: &mut H,
+    world: &mut World<H::Session>,
     id: ConnectionId,
-) -> io::Result<()> {
-    if world.out.is_empty() {
-        return Ok(());
-    }
-    let mut result = Ok(());
-    if let Some(slot) = world.slots.get_mut(id) {
-        let mut written = 0;
-        if !slot.blocked && slot.waiting_bytes() == 0 {
-            match uninterrupted(|| net.write(stream, &world.out)) {
-                Ok(count) => written = count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                Err(error) => result = Err(error),
-            }
-            slot.blocked = written < world.out.len();
-        }
-        if let Some(rest) = world.out.get(written..)
-            && !rest.is_empty()
-            && result.is_ok()
+    events: &mut Events<'_>,
+    mut line: Line<'_, N>,
+) -> Handled {
+    let mut messages = false;
+    let handled = loop {
+        if world.out.len() >= SEND_BYTES
+            && let Err(error) = write_out(world, id, &mut line)
         {
-            slot.outbox.get_or_insert_default().push(rest);
+            world.cut(id, Closed::Lost(error));
+            break Handled::Closed;
         }
-    }
-    world.out.clear();
-    world.out.shrink_to(SEND_BYTES_KEPT);
-    result
-}
-
-/// Writes as much of the outbox as the socket takes.
-fn write_outbox<S, N: Net>(
-    world: &mut World<S>,
-    net: &mut N,
-    stream: &mut N::Stream,
-    id: ConnectionId,
-) -> io::Result<()> {
-    let Some(slot) = world.slots.get_mut(id) else { return Ok(()) };
-    let Some(outbox) = &mut slot.outbox else { return Ok(()) };
-    while outbox.bytes() > 0 && !slot.blocked {
-        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
-        let filled = outbox.slices(&mut slices);
-        let slices = slices.get(..filled).unwrap_or_default();
-        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
-        match uninterrupted(|| net.write_vectored(stream, slices)) {
-            Ok(count) => {
-                slot.blocked = count < offered;
-                outbox.consume(count);
+        let before = world.before_event(id);
+        let next = match before {
+            BeforeEvent::Wait => break Handled::Some,
+            BeforeEvent::Flooded => Err(events.fail(Violation::TooManyPings)),
+            BeforeEvent::Discard => events.next(),
+            BeforeEvent::Deliver(delivery) => {
+                events.set_delivery(delivery);
+                events.next()
             }
-            Err(error) if error.kind() == ErrorKind::WouldBlock => slot.blocked = true,
-            Err(error) => return Err(error),
+        };
+        let event = match next {
+            Ok(Some(event)) => event,
+            Ok(None) => break Handled::All,
+            Err(violation) => {
+                world.fail(id, violation);
+                break Handled::Closed;
+            }
+        };
+        match event {
+            Event::Message(_) | Event::Part(_) | Event::Pong(_)
+                if matches!(before, BeforeEvent::Discard) => {}
+            Event::Message(message) => {
+                messages = true;
+                handler.on_message(&mut Context::reading(world, id, &mut line), message)
+            }
+            Event::Part(part) => {
+                messages = true;
+                handler.on_part(&mut Context::reading(world, id, &mut line), part)
+            }
+            Event::Pong(payload) => {
+                handler.on_pong(&mut Context::reading(world, id, &mut line), payload)
+            }
+            Event::Ping(_) => {
+                world.note(id, &event);
+                world.flush_owed(id);
+            }
+            Event::Close(close) => {
+                world.note(id, &event);
+                let closed = Closed::Agreed { code: close.code, reason: close.reason.into() };
+                world.end(id, closed);
+                break Handled::Closed;
+            }
         }
+    };
+    if messages {
+        world.heard_messages(id);
     }
-    if outbox.bytes() == 0 {
-        slot.outbox = None;
-    }
-    Ok(())
-}
-
-/// A signal that comes in between says nothing about the socket, and no event follows from it.
-fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
+    handled
 }

@@ -12,12 +12,13 @@ use super::SEND_BYTES;
 use super::accept::Openings;
 use super::handler::Closed;
 use super::outbox::Outbox;
+use super::sending::SendStatus;
 use super::slab::{ConnectionId, Slab};
 use super::timers::Timers;
 use super::topics::{Subscriptions, Topics};
 use crate::close::CloseCode;
-use crate::connection::{Deadlines, Delivery, Event, Message, Outgoing, Part, Prepared, Sender};
-use crate::error::{SendError, Violation};
+use crate::connection::{Deadlines, Delivery, Event, Sender};
+use crate::error::Violation;
 use crate::frame::Role;
 use crate::handshake::ClientRequest;
 use crate::limits::Limits;
@@ -52,7 +53,7 @@ pub(super) struct Slot<S> {
     role: Role,
     pub(super) outbox: Option<Box<Outbox>>,
     /// Publications that came inside a message in parts, for after its last.
-    held: Option<Box<Outbox>>,
+    pub(super) held: Option<Box<Outbox>>,
     pub(super) subscriptions: Option<Box<Subscriptions>>,
     /// How messages are delivered, from the next one on.
     delivery: Delivery,
@@ -75,37 +76,23 @@ pub(super) enum State {
     Ending { until: Instant },
 }
 
+/// What becomes of the next event of a connection.
+pub(super) enum BeforeEvent {
+    /// A message is delivered so.
+    Deliver(Delivery),
+    /// It is not taken yet: the peer has to read first, or what was published has to be delivered.
+    Wait,
+    /// It is not taken: the peer sends more pings than it reads answers.
+    Flooded,
+    /// A message is thrown away: the connection is not open any more, as a handler has cut it.
+    Discard,
+}
+
 /// A connection that is to be made.
 pub(super) struct Dial {
     pub(super) id: ConnectionId,
     pub(super) address: SocketAddr,
     pub(super) request: ClientRequest,
-}
-
-/// What became of a message that was to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SendStatus {
-    /// It is written when the handler returns. Should the socket turn out to be full, the rest waits, and
-    /// [`on_drain`](super::Handler::on_drain) tells when it is written.
-    Sent,
-    /// It waits, in order, behind what waits already: the socket is full, or more than
-    /// [`outbox_pause_bytes`](Limits::outbox_pause_bytes) are to be written. A good time to stop, until
-    /// [`on_drain`](super::Handler::on_drain) tells that all is written.
-    Queued,
-    /// It is not sent: the connection is closing, or the peer does not read, or the call was wrong.
-    Dropped(Dropped),
-}
-
-/// Why a message was not sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Dropped {
-    /// The connection is not open, not yet or not any more.
-    NotOpen,
-    /// More than [`outbox_bytes_max`](Limits::outbox_bytes_max) waits for this peer; the connection is cut.
-    NotReading,
-    /// The call was wrong.
-    Misuse(SendError),
 }
 
 impl<S> Slot<S> {
@@ -131,7 +118,7 @@ impl<S> Slot<S> {
 
     /// Whether too much waits for a peer that does not read, or for the end of a message in parts. What was not tried
     /// yet does not count.
-    fn is_behind(&self, bytes_max: usize) -> bool {
+    pub(super) fn is_behind(&self, bytes_max: usize) -> bool {
         let held = self.held.as_ref().map_or(0, |held| held.bytes());
         let waiting = if self.blocked { self.waiting_bytes() } else { 0 };
         held + waiting > bytes_max
@@ -176,37 +163,13 @@ impl<S> World<S> {
         at.unwrap_or(self.now)
     }
 
-    pub(super) fn send(&mut self, id: ConnectionId, message: Outgoing<Message<'_>>) -> SendStatus {
-        self.write(id, |sender, out| sender.send(message, out))
-    }
-
-    pub(super) fn send_prepared(
-        &mut self,
-        id: ConnectionId,
-        prepared: &mut Prepared,
-    ) -> SendStatus {
-        self.write(id, |sender, out| sender.send_prepared(prepared, out))
-    }
-
-    pub(super) fn send_part(&mut self, id: ConnectionId, part: Outgoing<Part<'_>>) -> SendStatus {
-        let status = self.write(id, |sender, out| sender.send_part(part, out));
-        if part.content.last {
-            self.release(id);
-        }
-        status
-    }
-
-    pub(super) fn ping(&mut self, id: ConnectionId, payload: &[u8]) -> SendStatus {
-        self.write(id, |sender, out| sender.ping(payload, out))
-    }
-
     pub(super) fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) -> SendStatus {
         let status = self.write(id, |sender, out| sender.close(code, reason, out));
         self.closing(id);
         status
     }
 
-    /// Bytes came from the peer.
+    /// Bytes came from the peer, or were taken by it.
     pub(super) fn heard(&mut self, id: ConnectionId) {
         let now = self.now;
         if let Some(State::Open { deadlines, .. }) =
@@ -216,34 +179,43 @@ impl<S> World<S> {
         }
     }
 
-    /// Notes what an event asks for. False where the connection is not open any more: what the handler did in between
-    /// has cut it.
-    #[inline]
-    pub(super) fn note(&mut self, id: ConnectionId, event: &Event<'_>) -> bool {
+    /// Messages, or parts of one, came from the peer.
+    pub(super) fn heard_messages(&mut self, id: ConnectionId) {
         let now = self.now;
-        let Some(State::Open { sender, deadlines }) =
-            self.slots.get_mut(id).map(|it| &mut it.state)
-        else {
-            return false;
-        };
-        crate::connection::note(event, sender, deadlines, now);
-        true
+        if let Some(State::Open { deadlines, .. }) =
+            self.slots.get_mut(id).map(|slot| &mut slot.state)
+        {
+            deadlines.message(now);
+        }
     }
 
-    /// How the next message is to be delivered, and whether the peer sends more pings than it reads answers. `None` where
-    /// it [has to wait](Self::must_wait).
+    /// Notes what an event asks for, which is no message.
+    pub(super) fn note(&mut self, id: ConnectionId, event: &Event<'_>) {
+        let now = self.now;
+        if let Some(State::Open { sender, deadlines }) =
+            self.slots.get_mut(id).map(|it| &mut it.state)
+        {
+            crate::connection::note(event, sender, deadlines, now);
+        }
+    }
+
+    /// What is to be known of a connection before its next event. Asked before each: handlers change it.
     #[inline]
-    pub(super) fn before_event(&self, id: ConnectionId) -> Option<(Delivery, bool)> {
+    pub(super) fn before_event(&self, id: ConnectionId) -> BeforeEvent {
         let slot = self.slots.get(id);
         if self.is_full(slot.map_or(0, Slot::waiting_bytes)) {
-            return None;
+            return BeforeEvent::Wait;
         }
-        Some(match slot {
+        match slot {
             Some(Slot { state: State::Open { sender, .. }, delivery, .. }) => {
-                (*delivery, sender.is_flooded(&self.limits))
+                if sender.is_flooded(&self.limits) {
+                    BeforeEvent::Flooded
+                } else {
+                    BeforeEvent::Deliver(*delivery)
+                }
             }
-            _ => (Delivery::Whole, false),
-        })
+            _ => BeforeEvent::Discard,
+        }
     }
 
     pub(super) fn role(&self, id: ConnectionId) -> Role {
@@ -253,21 +225,6 @@ impl<S> World<S> {
     pub(super) fn set_delivery(&mut self, id: ConnectionId, delivery: Delivery) {
         if let Some(slot) = self.slots.get_mut(id) {
             slot.delivery = delivery;
-        }
-    }
-
-    /// Writes the pong that is owed, unless the socket is full.
-    #[inline]
-    pub(super) fn flush_owed(&mut self, id: ConnectionId) {
-        if let Some(slot) = self.slots.get(id)
-            && let State::Open { sender, .. } = &slot.state
-            && sender.wants_flush()
-            && !slot.blocked
-        {
-            self.write(id, |sender, out| {
-                sender.flush(out);
-                Ok(())
-            });
         }
     }
 
@@ -405,131 +362,6 @@ impl<S> World<S> {
                 self.slots.get_mut(moved.id).and_then(|it| it.subscriptions.as_mut())
         {
             subscriptions.moved(moved);
-        }
-    }
-
-    /// Puts what was published for a connection into its output, behind what it was sent before.
-    #[inline]
-    pub(super) fn take_publications(&mut self, id: ConnectionId) {
-        if let Some(slot) = self.slots.get(id)
-            && let Some(subscriptions) = &slot.subscriptions
-            && self.topics.has_new(subscriptions)
-        {
-            self.take_new_publications(id);
-        }
-    }
-
-    fn take_new_publications(&mut self, id: ConnectionId) {
-        let bytes_max = self.limits.outbox_bytes_max;
-        let corked = self.corked == Some(id);
-        let Some(slot) = self.slots.get_mut(id) else { return };
-        let Slot { state, subscriptions, outbox, held, blocked, queued, .. } = slot;
-        let (State::Open { sender, .. }, Some(subscriptions)) = (state, subscriptions) else {
-            return;
-        };
-        let mut over = false;
-        for frames in self.topics.take(id, subscriptions, sender.encoding()) {
-            if sender.is_closed() {
-                return;
-            }
-            let waiting = outbox.as_ref().filter(|_| *blocked).map_or(0, |outbox| outbox.bytes());
-            over = waiting + held.as_ref().map_or(0, |held| held.bytes()) > bytes_max;
-            if over {
-                break;
-            }
-            *queued |= *blocked;
-            if sender.is_in_parts() {
-                held.get_or_insert_default().append(|out| sender.send_encoded(frames, out));
-            } else if outbox.is_none() && corked {
-                sender.send_encoded(frames, &mut self.out);
-            } else {
-                outbox.get_or_insert_default().append(|out| sender.send_encoded(frames, out));
-            }
-        }
-        if over {
-            self.cut(id, Closed::NotReading);
-        } else if slot.outbox.is_some() {
-            self.mark_dirty(id);
-        }
-    }
-
-    /// Appends the publications that were held back behind the last part of a message.
-    fn release(&mut self, id: ConnectionId) {
-        let Some(slot) = self.slots.get_mut(id) else { return };
-        if let State::Open { sender, .. } = &slot.state
-            && !sender.is_in_parts()
-            && let Some(held) = slot.held.take()
-        {
-            match &mut slot.outbox {
-                None if self.corked == Some(id) => {
-                    held.for_each(|bytes| self.out.extend_from_slice(bytes))
-                }
-                None => slot.outbox = Some(held),
-                Some(outbox) => held.for_each(|bytes| outbox.push(bytes)),
-            }
-            self.mark_dirty(id);
-        }
-    }
-
-    /// Lets `write` append to the output of a connection that is open, behind what was published for it, unless the peer
-    /// does not read.
-    fn write(
-        &mut self,
-        id: ConnectionId,
-        write: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), SendError>,
-    ) -> SendStatus {
-        let bytes_max = self.limits.outbox_bytes_max;
-        let (subscribed, mut behind) = match self.slots.get(id) {
-            Some(slot @ Slot { state: State::Open { .. }, .. }) => {
-                (slot.subscriptions.is_some(), slot.is_behind(bytes_max))
-            }
-            _ => return SendStatus::Dropped(Dropped::NotOpen),
-        };
-        if subscribed {
-            self.take_publications(id);
-            behind = self.slots.get(id).is_some_and(|slot| slot.is_behind(bytes_max));
-        }
-        if behind {
-            // Without a close frame, which would have to wait too.
-            self.cut(id, Closed::NotReading);
-            return SendStatus::Dropped(Dropped::NotReading);
-        }
-        self.append(id, write)
-    }
-
-    /// Lets `write` append to the output of a connection that is open.
-    fn append(
-        &mut self,
-        id: ConnectionId,
-        write: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), SendError>,
-    ) -> SendStatus {
-        let Some(slot) = self.slots.get_mut(id) else {
-            return SendStatus::Dropped(Dropped::NotOpen);
-        };
-        let State::Open { sender, .. } = &mut slot.state else {
-            return SendStatus::Dropped(Dropped::NotOpen);
-        };
-        let (written, waiting) = match &mut slot.outbox {
-            None if self.corked == Some(id) => (write(sender, &mut self.out), self.out.len()),
-            outbox => {
-                let outbox = outbox.get_or_insert_default();
-                (outbox.append(|out| write(sender, out)), outbox.bytes())
-            }
-        };
-        let queued = slot.blocked || waiting > self.limits.outbox_pause_bytes;
-        if slot.outbox.is_some() {
-            self.mark_dirty(id);
-        }
-        match written {
-            Ok(()) if queued => {
-                if let Some(slot) = self.slots.get_mut(id) {
-                    slot.queued = true;
-                }
-                SendStatus::Queued
-            }
-            Ok(()) => SendStatus::Sent,
-            Err(SendError::Closed) => SendStatus::Dropped(Dropped::NotOpen),
-            Err(error) => SendStatus::Dropped(Dropped::Misuse(error)),
         }
     }
 

@@ -2,11 +2,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a test may panic
 
 #[cfg(feature = "deflate")]
+mod allocations;
+#[cfg(feature = "deflate")]
 mod compressed;
 mod ending;
 #[path = "../support/frames.rs"]
 #[allow(dead_code, unreachable_pub, reason = "other tests use the rest")]
 mod frames;
+#[cfg(feature = "deflate")]
+#[path = "../../benches/support/memory.rs"]
+mod memory;
 mod net;
 mod opening;
 mod pressure;

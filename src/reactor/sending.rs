@@ -1,0 +1,252 @@
+//! Sending: into the loop's send buffer for the connection whose event is being handled, into an outbox for others.
+
+use super::handler::Closed;
+use super::slab::ConnectionId;
+use super::world::{Slot, State, World};
+use super::write::{Write, write_behind};
+use crate::connection::{Message, Outgoing, Part, Prepared, Sender};
+use crate::error::SendError;
+
+/// What became of a message that was to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SendStatus {
+    /// It is written when the handler returns. Should the socket turn out to be full, the rest waits, and
+    /// [`on_drain`](super::Handler::on_drain) tells when it is written.
+    Sent,
+    /// It waits, in order, behind what waits already: the socket is full, or more than
+    /// [`outbox_pause_bytes`](Limits::outbox_pause_bytes) are to be written. A good time to stop, until
+    /// [`on_drain`](super::Handler::on_drain) tells that all is written.
+    Queued,
+    /// It is not sent: the connection is closing, or the peer does not read, or the call was wrong.
+    Dropped(Dropped),
+}
+
+/// Why a message was not sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Dropped {
+    /// The connection is not open, not yet or not any more.
+    NotOpen,
+    /// More than [`outbox_bytes_max`](Limits::outbox_bytes_max) waits for this peer; the connection is cut.
+    NotReading,
+    /// The call was wrong.
+    Misuse(SendError),
+}
+
+impl<S> Slot<S> {
+    /// What became of a message, where so much waits.
+    #[inline]
+    fn status(&mut self, written: Result<(), SendError>, much_waits: bool) -> SendStatus {
+        match written {
+            Ok(()) if self.blocked || much_waits => {
+                self.queued = true;
+                SendStatus::Queued
+            }
+            Ok(()) => SendStatus::Sent,
+            Err(SendError::Closed) => SendStatus::Dropped(Dropped::NotOpen),
+            Err(error) => SendStatus::Dropped(Dropped::Misuse(error)),
+        }
+    }
+}
+
+impl<S> World<S> {
+    pub(super) fn send(&mut self, id: ConnectionId, message: Outgoing<Message<'_>>) -> SendStatus {
+        self.write(id, |sender, out| sender.send(message, out))
+    }
+
+    /// Sends a long message: what the socket takes of it is written from where it lies.
+    pub(super) fn send_at_once(
+        &mut self,
+        id: ConnectionId,
+        message: Outgoing<Message<'_>>,
+        socket: &mut dyn Write,
+    ) -> SendStatus {
+        let Some(slot) = self.slots.get_mut(id).filter(|_| self.corked == Some(id)) else {
+            return self.send(id, message);
+        };
+        let Slot { state: State::Open { sender, .. }, outbox: None, held: None, .. } = slot else {
+            return self.send(id, message);
+        };
+        if slot.subscriptions.as_ref().is_some_and(|it| self.topics.has_new(it)) {
+            return self.send(id, message);
+        }
+        let written = sender.send_but_payload(message, &mut self.out).map(|payload| {
+            let written = write_behind(&self.out, payload, slot, socket);
+            self.out.clear();
+            written
+        });
+        match written {
+            Ok(Ok(())) => slot.status(Ok(()), false),
+            Ok(Err(error)) => {
+                self.cut(id, Closed::Lost(error));
+                SendStatus::Dropped(Dropped::NotOpen)
+            }
+            Err(misuse) => slot.status(Err(misuse), false),
+        }
+    }
+
+    pub(super) fn send_prepared(
+        &mut self,
+        id: ConnectionId,
+        prepared: &mut Prepared,
+    ) -> SendStatus {
+        self.write(id, |sender, out| sender.send_prepared(prepared, out))
+    }
+
+    pub(super) fn send_part(&mut self, id: ConnectionId, part: Outgoing<Part<'_>>) -> SendStatus {
+        let status = self.write(id, |sender, out| sender.send_part(part, out));
+        if part.content.last {
+            self.release(id);
+        }
+        status
+    }
+
+    pub(super) fn ping(&mut self, id: ConnectionId, payload: &[u8]) -> SendStatus {
+        self.write(id, |sender, out| sender.ping(payload, out))
+    }
+
+    /// Writes the pong that is owed, unless the socket is full.
+    #[inline]
+    pub(super) fn flush_owed(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slots.get(id)
+            && let State::Open { sender, .. } = &slot.state
+            && sender.wants_flush()
+            && !slot.blocked
+        {
+            self.write(id, |sender, out| {
+                sender.flush(out);
+                Ok(())
+            });
+        }
+    }
+
+    /// Puts what was published for a connection into its output, behind what it was sent before.
+    #[inline]
+    pub(super) fn take_publications(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slots.get(id)
+            && let Some(subscriptions) = &slot.subscriptions
+            && self.topics.has_new(subscriptions)
+        {
+            self.take_new_publications(id);
+        }
+    }
+
+    fn take_new_publications(&mut self, id: ConnectionId) {
+        let bytes_max = self.limits.outbox_bytes_max;
+        let corked = self.corked == Some(id);
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        let Slot { state, subscriptions, outbox, held, blocked, queued, .. } = slot;
+        let (State::Open { sender, .. }, Some(subscriptions)) = (state, subscriptions) else {
+            return;
+        };
+        let mut over = false;
+        for frames in self.topics.take(id, subscriptions, sender.encoding()) {
+            if sender.is_closed() {
+                return;
+            }
+            let waiting = outbox.as_ref().filter(|_| *blocked).map_or(0, |outbox| outbox.bytes());
+            over = waiting + held.as_ref().map_or(0, |held| held.bytes()) > bytes_max;
+            if over {
+                break;
+            }
+            *queued |= *blocked;
+            if sender.is_in_parts() {
+                held.get_or_insert_default().append(|out| sender.send_encoded(frames, out));
+            } else if outbox.is_none() && corked {
+                sender.send_encoded(frames, &mut self.out);
+            } else {
+                outbox.get_or_insert_default().append(|out| sender.send_encoded(frames, out));
+            }
+        }
+        if over {
+            self.cut(id, Closed::NotReading);
+        } else if slot.outbox.is_some() {
+            self.mark_dirty(id);
+        }
+    }
+
+    /// Appends the publications that were held back behind the last part of a message.
+    fn release(&mut self, id: ConnectionId) {
+        let Some(slot) = self.slots.get_mut(id) else { return };
+        if let State::Open { sender, .. } = &slot.state
+            && !sender.is_in_parts()
+            && let Some(held) = slot.held.take()
+        {
+            match &mut slot.outbox {
+                None if self.corked == Some(id) => {
+                    held.for_each(|bytes| self.out.extend_from_slice(bytes))
+                }
+                None => slot.outbox = Some(held),
+                Some(outbox) => held.for_each(|bytes| outbox.push(bytes)),
+            }
+            self.mark_dirty(id);
+        }
+    }
+
+    /// Lets `write` append to the output of a connection that is open, behind what was published for it, unless the peer
+    /// does not read.
+    #[inline]
+    pub(super) fn write(
+        &mut self,
+        id: ConnectionId,
+        write: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), SendError>,
+    ) -> SendStatus {
+        let Some(slot) = self.slots.get_mut(id) else {
+            return SendStatus::Dropped(Dropped::NotOpen);
+        };
+        match slot {
+            // The way of nearly all messages: nothing waits that it would have to stand behind.
+            Slot { state: State::Open { sender, .. }, outbox: None, held: None, .. }
+                if self.corked == Some(id)
+                    && !slot.subscriptions.as_ref().is_some_and(|it| self.topics.has_new(it)) =>
+            {
+                let written = write(sender, &mut self.out);
+                slot.status(written, self.out.len() > self.limits.outbox_pause_bytes)
+            }
+            Slot { state: State::Open { .. }, .. } => self.write_behind(id, write),
+            _ => SendStatus::Dropped(Dropped::NotOpen),
+        }
+    }
+
+    /// The same where something may wait already.
+    fn write_behind(
+        &mut self,
+        id: ConnectionId,
+        write: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), SendError>,
+    ) -> SendStatus {
+        self.take_publications(id);
+        let bytes_max = self.limits.outbox_bytes_max;
+        if self.slots.get(id).is_some_and(|slot| slot.is_behind(bytes_max)) {
+            // Without a close frame, which would have to wait too.
+            self.cut(id, Closed::NotReading);
+            return SendStatus::Dropped(Dropped::NotReading);
+        }
+        self.append(id, write)
+    }
+
+    /// Lets `write` append to the output of a connection that is open.
+    pub(super) fn append(
+        &mut self,
+        id: ConnectionId,
+        write: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), SendError>,
+    ) -> SendStatus {
+        let Some(slot) = self.slots.get_mut(id) else {
+            return SendStatus::Dropped(Dropped::NotOpen);
+        };
+        let State::Open { sender, .. } = &mut slot.state else {
+            return SendStatus::Dropped(Dropped::NotOpen);
+        };
+        let (written, waiting) = match &mut slot.outbox {
+            None if self.corked == Some(id) => (write(sender, &mut self.out), self.out.len()),
+            outbox => {
+                let outbox = outbox.get_or_insert_default();
+                (outbox.append(|out| write(sender, out)), outbox.bytes())
+            }
+        };
+        let status = slot.status(written, waiting > self.limits.outbox_pause_bytes);
+        if slot.outbox.is_some() {
+            self.mark_dirty(id);
+        }
+        status
+    }
+}

@@ -1,0 +1,118 @@
+//! Writing to sockets: what a turn has to say, once; and what a socket did not take, later.
+
+use std::io::{self, ErrorKind, IoSlice};
+
+use super::SEND_BYTES_KEPT;
+use super::net::Net;
+use super::slab::ConnectionId;
+use super::world::{Slot, World};
+
+/// Segments of an outbox that one write takes.
+const SLICES_MAX: usize = 16;
+
+/// The socket of the connection whose event is being handled.
+pub(super) struct Line<'a, N: Net> {
+    pub(super) net: &'a mut N,
+    pub(super) stream: &'a mut N::Stream,
+}
+
+/// A [`Line`], whatever its [`Net`].
+pub(super) trait Write {
+    /// Writes what fits.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
+    /// Writes what fits of several buffers.
+    fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize>;
+}
+
+impl<N: Net> Write for Line<'_, N> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        uninterrupted(|| self.net.write(self.stream, bytes))
+    }
+
+    fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
+        uninterrupted(|| self.net.write_vectored(self.stream, bytes))
+    }
+}
+
+/// A signal that comes in between says nothing about the socket, and no event follows from it.
+pub(super) fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::Result<usize> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// Writes the loop's send buffer. What the socket does not take goes to the outbox.
+pub(super) fn write_out<S>(
+    world: &mut World<S>,
+    id: ConnectionId,
+    socket: &mut (impl Write + ?Sized),
+) -> io::Result<()> {
+    let mut result = Ok(());
+    if !world.out.is_empty()
+        && let Some(slot) = world.slots.get_mut(id)
+    {
+        result = write_behind(&world.out, &[], slot, socket);
+    }
+    world.out.clear();
+    world.out.shrink_to(SEND_BYTES_KEPT);
+    result
+}
+
+/// Writes the send buffer and a payload that belongs behind it. What the socket does not take goes to the outbox.
+pub(super) fn write_behind<S>(
+    out: &[u8],
+    payload: &[u8],
+    slot: &mut Slot<S>,
+    socket: &mut (impl Write + ?Sized),
+) -> io::Result<()> {
+    let mut written = 0;
+    if !slot.blocked && slot.waiting_bytes() == 0 {
+        let taken = match payload {
+            [] => socket.write(out),
+            _ => socket.write_vectored(&[IoSlice::new(out), IoSlice::new(payload)]),
+        };
+        match taken {
+            Ok(count) => written = count,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+        slot.blocked = written < out.len() + payload.len();
+        if !slot.blocked {
+            return Ok(());
+        }
+    }
+    let outbox = slot.outbox.get_or_insert_default();
+    outbox.push(out.get(written..).unwrap_or_default());
+    outbox.push(payload.get(written.saturating_sub(out.len())..).unwrap_or_default());
+    Ok(())
+}
+
+/// Writes as much of the outbox as the socket takes.
+pub(super) fn write_outbox<S>(
+    slot: &mut Slot<S>,
+    socket: &mut (impl Write + ?Sized),
+) -> io::Result<()> {
+    let Some(outbox) = &mut slot.outbox else { return Ok(()) };
+    while outbox.bytes() > 0 && !slot.blocked {
+        let mut slices = [IoSlice::new(&[]); SLICES_MAX];
+        let filled = outbox.slices(&mut slices);
+        let slices = slices.get(..filled).unwrap_or_default();
+        let offered: usize = slices.iter().map(|slice| slice.len()).sum();
+        match socket.write_vectored(slices) {
+            Ok(count) => {
+                slot.blocked = count < offered;
+                outbox.consume(count);
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => slot.blocked = true,
+            Err(error) => return Err(error),
+        }
+    }
+    if outbox.bytes() == 0 {
+        slot.outbox = None;
+    }
+    Ok(())
+}
