@@ -472,27 +472,37 @@ fn between_two_messages_nothing_is_owned_however_they_were_cut() {
         ];
         for delivery in [Delivery::Whole, Delivery::Parts] {
             for bytes in &sequences {
-                let mut ws = connection(role, &Limits::default(), delivery);
+                let connections = [(); 2].map(|()| connection(role, &Limits::default(), delivery));
+                let [mut first, mut second] = connections;
                 for run_bytes in (1..20).chain([100, 500, 10_000]) {
-                    assert_owns_nothing_after(&mut ws, bytes, run_bytes);
+                    assert_own_nothing_after([&mut first, &mut second], bytes, run_bytes);
                 }
             }
         }
     }
 }
 
-fn assert_owns_nothing_after(ws: &mut Connection, bytes: &[u8], run_bytes: usize) {
-    let (mut bytes, mut out) = (bytes.to_vec(), Vec::with_capacity(4_096));
+// What a connection is lent for an unfinished frame, the thread keeps: had the first connection not given it back, the
+// second would have to allocate.
+fn assert_own_nothing_after([first, second]: [&mut Connection; 2], bytes: &[u8], run_bytes: usize) {
+    let mut out = Vec::with_capacity(4_096);
+    receive_in_runs(first, bytes, run_bytes, &mut out);
     let info = measure(|| {
-        for run in bytes.chunks_mut(run_bytes) {
-            let mut incoming = ws.receive(Instant::now(), run);
-            while let Some((event, sender)) = incoming.next().unwrap() {
-                assert!(!matches!(event, Event::Close(_)));
-                sender.flush(&mut out);
-            }
-        }
+        receive_in_runs(first, bytes, run_bytes, &mut out);
+        receive_in_runs(second, bytes, run_bytes, &mut out);
     });
     assert_eq!((info.count_current, info.bytes_current), (0, 0), "runs of {run_bytes} bytes");
+}
+
+fn receive_in_runs(ws: &mut Connection, bytes: &[u8], run_bytes: usize, out: &mut Vec<u8>) {
+    out.clear();
+    for run in bytes.to_vec().chunks_mut(run_bytes) {
+        let mut incoming = ws.receive(Instant::now(), run);
+        while let Some((event, sender)) = incoming.next().unwrap() {
+            assert!(!matches!(event, Event::Close(_)));
+            sender.flush(out);
+        }
+    }
 }
 
 // The promise behind all of these: at rest, a connection owns nothing besides itself.

@@ -2,7 +2,7 @@
 //! they are sent. What the reactor does there is all its own.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a benchmark may panic
 
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -117,6 +117,23 @@ impl Net for MemoryNet {
             (stream.open, stream.read) = (true, 0);
         }
         Ok(count)
+    }
+
+    fn read_vectored(
+        &mut self,
+        stream: &mut Stream,
+        bytes: &mut [IoSliceMut<'_>],
+    ) -> io::Result<usize> {
+        let mut read = 0;
+        for slice in bytes {
+            match self.read(stream, slice) {
+                Ok(count) if count == slice.len() => read += count,
+                Ok(count) => return Ok(read + count),
+                Err(_) if read > 0 => return Ok(read),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(read)
     }
 
     fn write(&mut self, _: &mut Stream, bytes: &[u8]) -> io::Result<usize> {

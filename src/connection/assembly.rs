@@ -1,13 +1,17 @@
 //! What a receiver keeps while a frame is cut in half or a fragmented message is open.
 
-use super::message::{Delivery, Kind, OwnedMessage};
+use std::cell::RefCell;
+
+use super::gathered::Gathered;
+use super::message::{Delivery, Kind, Message, OwnedMessage};
 use crate::deflate::Inflater;
 use crate::error::Violation;
 use crate::frame::FrameHeader;
 use crate::limits::Limits;
 use crate::utf8::Utf8;
 
-/// All that a connection owns for receiving; it exists only between the first and the last byte of something.
+/// All that a connection owns for receiving; it exists only between the first and the last byte of something, and is then
+/// lent to the next connection of the thread that needs one.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     header: [u8; FrameHeader::BYTES_MAX],
@@ -16,10 +20,29 @@ pub(super) struct Progress {
     pub(super) frame: Option<Frame>,
     /// The message that is open.
     pub(super) message: Option<Open>,
+    /// What has come of it.
+    pub(super) gathered: Gathered,
     /// What inflates it, where it is compressed.
     pub(super) inflater: Option<Inflater>,
     /// The payload of a control frame, at most 125 bytes.
     pub(super) control: Vec<u8>,
+}
+
+/// What a thread keeps to be lent again.
+#[derive(Default)]
+struct Idle {
+    #[expect(clippy::vec_box, reason = "what is lent is moved often, and is large")]
+    progress: Vec<Box<Progress>>,
+    /// What they have room for.
+    bytes: usize,
+}
+
+/// At most so many are kept, with room for so many bytes in all.
+const KEPT_MAX: usize = 32;
+const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+thread_local! {
+    static IDLE: RefCell<Idle> = RefCell::default();
 }
 
 /// A frame whose payload is arriving.
@@ -36,6 +59,36 @@ impl Frame {
 }
 
 impl Progress {
+    /// One with nothing in it.
+    pub(super) fn lend() -> Box<Self> {
+        let idle = IDLE.try_with(|idle| {
+            let mut idle = idle.borrow_mut();
+            let progress = idle.progress.pop()?;
+            idle.bytes = idle.bytes.saturating_sub(progress.gathered.capacity());
+            Some(progress)
+        });
+        idle.ok().flatten().unwrap_or_default()
+    }
+
+    /// Gives it back to the thread.
+    pub(super) fn give_back(mut self: Box<Self>) {
+        self.header_bytes = 0;
+        self.frame = None;
+        self.message = None;
+        self.gathered.clear();
+        self.inflater = None;
+        self.control.clear();
+        // Where the thread ends, it is freed.
+        let _ = IDLE.try_with(|idle| {
+            let mut idle = idle.borrow_mut();
+            let bytes = idle.bytes + self.gathered.capacity();
+            if idle.progress.len() < KEPT_MAX && bytes <= KEPT_BYTES_MAX {
+                idle.bytes = bytes;
+                idle.progress.push(self);
+            }
+        });
+    }
+
     /// Adds to the header that is cut in half as much as fits.
     pub(super) fn keep_header(&mut self, bytes: &[u8]) {
         for (slot, &byte) in self.header.iter_mut().skip(self.header_bytes).zip(bytes) {
@@ -55,6 +108,11 @@ impl Progress {
     pub(super) fn forget_header(&mut self) {
         self.header_bytes = 0;
     }
+
+    /// The message that was gathered.
+    pub(super) fn gathered_message(&self) -> Option<Message<'_>> {
+        self.message.as_ref().map(|open| self.gathered.message(open.kind))
+    }
 }
 
 /// A message that has begun and not ended.
@@ -66,11 +124,11 @@ pub(super) struct Open {
     pub(super) bytes: u64,
     /// Payload bytes that its frames have announced.
     pub(super) announced: u64,
+    /// Its last frame was announced.
+    pub(super) ends: bool,
     pub(super) utf8: Utf8,
     fragments: u32,
     empty_fragments: u32,
-    text: String,
-    data: Vec<u8>,
 }
 
 impl Open {
@@ -80,11 +138,10 @@ impl Open {
             delivery,
             bytes: 0,
             announced: 0,
+            ends: false,
             utf8: Utf8::default(),
             fragments: 0,
             empty_fragments: 0,
-            text: String::new(),
-            data: Vec::new(),
         }
     }
 
@@ -113,66 +170,65 @@ impl Open {
         }
     }
 
-    /// Adds a piece to the message. What is gathered doubles when it grows, but never beyond the limit.
-    pub(super) fn gather(&mut self, piece: &[u8], limits: &Limits) -> Result<(), Violation> {
+    /// The longest that the message can get, where it is not compressed.
+    pub(super) fn plain_bytes_max(&self, limits: &Limits) -> usize {
+        match usize::try_from(self.announced) {
+            Ok(announced) if self.ends => announced.min(limits.message_bytes_max),
+            _ => limits.message_bytes_max,
+        }
+    }
+
+    /// Adds a piece to the message, which may get so long.
+    pub(super) fn gather(
+        &mut self,
+        piece: &[u8],
+        gathered: &mut Gathered,
+        bytes_max: usize,
+    ) -> Result<(), Violation> {
         self.bytes += piece.len() as u64;
-        let bytes_max = limits.message_bytes_max;
         match self.kind {
-            Kind::Binary => {
-                let data = &mut self.data;
-                data.reserve_exact(growth(data.len(), data.capacity(), piece.len(), bytes_max));
-                data.extend_from_slice(piece);
-            }
-            Kind::Text => {
-                let text = &mut self.text;
-                text.reserve_exact(growth(text.len(), text.capacity(), piece.len(), bytes_max));
-                let valid = self.utf8.feed(piece).map_err(|_| Violation::InvalidUtf8)?;
-                self.text.extend(valid.joined);
-                self.text.push_str(valid.text);
-            }
+            Kind::Binary => gathered.push_data(piece, bytes_max),
+            Kind::Text => gathered.push_text(piece, &mut self.utf8, bytes_max)?,
         }
         Ok(())
     }
 
     /// Adds inflated text to the message, up to the limit that no header has announced it to cross.
-    pub(super) fn gather_within(&mut self, text: &[u8], limits: &Limits) -> Result<(), Violation> {
-        let room = (limits.message_bytes_max as u64).saturating_sub(self.bytes);
+    pub(super) fn gather_within(
+        &mut self,
+        text: &[u8],
+        gathered: &mut Gathered,
+        limits: &Limits,
+    ) -> Result<(), Violation> {
+        let bytes_max = limits.message_bytes_max;
+        let room = (bytes_max as u64).saturating_sub(self.bytes);
         match usize::try_from(room) {
             Ok(room) if room < text.len() && self.delivery == Delivery::Whole => {
-                self.gather(text.get(..room).unwrap_or_default(), limits)?;
+                self.gather(text.get(..room).unwrap_or_default(), gathered, bytes_max)?;
                 Err(Violation::MessageTooBig)
             }
-            _ => self.gather(text, limits),
+            _ => self.gather(text, gathered, bytes_max),
         }
     }
 
     /// What was gathered, as a part of its own. `None` where there is nothing to deliver.
-    pub(super) fn take_part(&mut self, last: bool) -> Result<Option<OwnedMessage>, Violation> {
-        let part = match self.kind {
-            Kind::Binary => OwnedMessage::Binary(std::mem::take(&mut self.data)),
-            Kind::Text if last && !self.utf8.is_complete() => return Err(Violation::InvalidUtf8),
-            Kind::Text => OwnedMessage::Text(std::mem::take(&mut self.text)),
-        };
-        Ok(Some(part).filter(|part| last || !part.as_message().as_bytes().is_empty()))
+    pub(super) fn take_part(
+        &mut self,
+        gathered: &mut Gathered,
+        last: bool,
+    ) -> Result<Option<OwnedMessage>, Violation> {
+        if last {
+            self.finish()?;
+        }
+        let there = !gathered.message(self.kind).as_bytes().is_empty();
+        Ok((last || there).then(|| gathered.take(self.kind)))
     }
 
-    /// The message, now that its last byte is there.
-    pub(super) fn finish(&mut self) -> Result<OwnedMessage, Violation> {
+    /// Whether the message may end here, where its last byte is.
+    pub(super) fn finish(&self) -> Result<(), Violation> {
         match self.kind {
-            Kind::Binary => Ok(OwnedMessage::Binary(std::mem::take(&mut self.data))),
-            Kind::Text if self.utf8.is_complete() => {
-                Ok(OwnedMessage::Text(std::mem::take(&mut self.text)))
-            }
-            Kind::Text => Err(Violation::InvalidUtf8),
+            Kind::Text if !self.utf8.is_complete() => Err(Violation::InvalidUtf8),
+            Kind::Text | Kind::Binary => Ok(()),
         }
     }
-}
-
-/// By how much a buffer is to grow for a piece.
-fn growth(length: usize, capacity: usize, piece: usize, bytes_max: usize) -> usize {
-    let needed = length + piece;
-    if needed <= capacity {
-        return 0;
-    }
-    needed.max(bytes_max.min(capacity.saturating_mul(2))) - length
 }

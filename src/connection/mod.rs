@@ -6,6 +6,8 @@
 mod assembly;
 mod close_body;
 mod deadlines;
+mod events;
+mod gathered;
 mod message;
 mod prepared;
 mod receiver;
@@ -20,9 +22,10 @@ use crate::frame::Role;
 use crate::handshake::Agreed;
 use crate::limits::Limits;
 pub(crate) use deadlines::{Deadlines, Due};
+pub use events::Events;
 pub use message::{Compress, Delivery, Event, Message, Outgoing, OwnedMessage, Part};
 pub use prepared::Prepared;
-pub use receiver::{Events, Receiver};
+pub use receiver::Receiver;
 pub use sender::{MaskKeys, Sender};
 #[cfg(feature = "reactor")]
 pub(crate) use {

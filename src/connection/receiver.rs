@@ -3,12 +3,14 @@
 use std::mem;
 use std::sync::Arc;
 
-use super::assembly::{Frame, Open, Progress};
-use super::close_body::{check_close, parse_close};
-use super::message::{Delivery, Event, Kind, Message, OwnedMessage, Part};
-use crate::deflate::{History, Inflater, Receiving};
+use super::assembly::Progress;
+use super::events::Events;
+use super::message::Delivery;
+#[cfg(feature = "reactor")]
+use super::message::Kind;
+use crate::deflate::{History, Receiving};
 use crate::error::Violation;
-use crate::frame::{FrameHeader, Opcode, Role, Rsv1};
+use crate::frame::{FrameHeader, Role, Rsv1};
 use crate::handshake::Agreed;
 use crate::limits::Limits;
 
@@ -20,21 +22,15 @@ use crate::limits::Limits;
 /// [`Sender::answer`](super::Sender::answer).
 #[derive(Debug)]
 pub struct Receiver {
-    limits: Arc<Limits>,
-    state: State,
-    role: Role,
-    delivery: Delivery,
+    pub(super) limits: Arc<Limits>,
+    pub(super) state: State,
+    pub(super) role: Role,
+    pub(super) delivery: Delivery,
     /// How the peer may compress, if it may.
-    inflating: Option<Receiving>,
+    pub(super) inflating: Option<Receiving>,
     /// What its next compressed message may refer to.
-    history: History,
+    pub(super) history: History,
 }
-
-/// Compressed bytes that a message may have beyond twice the limit of what it comes to: a stream of many small blocks is
-/// longer than its text.
-const COMPRESSED_BYTES_SPARE: u64 = 64 * 1024;
-/// The compressed bytes of one step: those of them that are not taken are masked again.
-const COMPRESSED_STEP_BYTES: usize = 16 * 1024;
 
 /// ```text
 ///          whole frames            close frame
@@ -45,7 +41,7 @@ const COMPRESSED_STEP_BYTES: usize = 16 * 1024;
 ///   Busy                  Failed
 /// ```
 #[derive(Debug)]
-enum State {
+pub(super) enum State {
     /// Between two frames, no message open.
     Ready,
     /// A frame is cut in half, or a fragmented message is open.
@@ -75,12 +71,49 @@ impl Receiver {
     /// Payloads are unmasked in place; a message that lies whole in `bytes`, and is not compressed, is delivered as a
     /// borrow of them.
     pub fn receive<'a>(&'a mut self, bytes: &'a mut [u8]) -> Events<'a> {
-        Events { receiver: self, bytes, whole: Whole::Nothing }
+        Events::new(self, bytes)
     }
 
     /// Chooses how messages are delivered, from the next one on.
     pub fn set_delivery(&mut self, delivery: Delivery) {
         self.delivery = delivery;
+    }
+
+    /// Where what comes next may be read to, so that it need not be copied: room for a part of the binary message that is
+    /// awaited. `None` where little or nothing is awaited, or something else.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn room(&mut self) -> Option<&mut [u8]> {
+        let State::Busy(progress) = &mut self.state else { return None };
+        let Progress { frame: Some(frame), message: Some(open), gathered, inflater: None, .. } =
+            &mut **progress
+        else {
+            return None;
+        };
+        if frame.header.opcode.is_control()
+            || open.kind != Kind::Binary
+            || open.delivery != Delivery::Whole
+        {
+            return None;
+        }
+        let missing = usize::try_from(frame.missing()).unwrap_or(usize::MAX);
+        gathered.room(missing, open.plain_bytes_max(&self.limits))
+    }
+
+    /// So many bytes were read to the [room](Self::room). What comes of them is told by [`receive`](Self::receive), also
+    /// where it is given no further bytes.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn read_to_room(&mut self, count: usize) {
+        if let State::Busy(progress) = &mut self.state
+            && let Progress { frame: Some(frame), message: Some(open), gathered, .. } =
+                &mut **progress
+        {
+            let piece = gathered.add_read(count);
+            if let Some(key) = frame.header.mask {
+                crate::frame::mask(piece, key, frame.received);
+            }
+            frame.received += piece.len() as u64;
+            open.bytes += piece.len() as u64;
+        }
     }
 
     /// Whether a close frame was received.
@@ -104,501 +137,20 @@ impl Receiver {
         self.role
     }
 
-    fn parse(&self, bytes: &[u8]) -> Result<Option<(FrameHeader, usize)>, Violation> {
+    pub(super) fn parse(&self, bytes: &[u8]) -> Result<Option<(FrameHeader, usize)>, Violation> {
         let rsv1 = if self.inflating.is_some() { Rsv1::Compressed } else { Rsv1::Reserved };
         FrameHeader::parse(bytes, self.role.peer(), rsv1)
+    }
+
+    /// Between two frames, with no message open.
+    pub(super) fn rest(&mut self) {
+        if let State::Busy(progress) = mem::replace(&mut self.state, State::Ready) {
+            progress.give_back();
+        }
     }
 
     pub(super) fn fail(&mut self, violation: Violation) -> Violation {
         self.state = State::Failed(violation);
         violation
-    }
-}
-
-/// The events in one run of bytes; made by [`Receiver::receive`].
-///
-/// It may be dropped early: [`remaining`](Self::remaining) bytes at the end of the run were then not consumed, and are to be
-/// given again.
-#[derive(Debug)]
-pub struct Events<'a> {
-    receiver: &'a mut Receiver,
-    /// What is not consumed yet.
-    bytes: &'a mut [u8],
-    /// What was put together from several runs of bytes, for as long as an event borrows it.
-    whole: Whole,
-}
-
-/// An event's bytes, where they did not lie whole in one run.
-#[derive(Debug)]
-enum Whole {
-    Nothing,
-    Text(String),
-    Binary(Vec<u8>),
-    Control(Opcode, Vec<u8>),
-    /// A part of a message, and whether the message ends with it.
-    Part(OwnedMessage, bool),
-}
-
-/// What one step of the machine came to.
-enum Step<'a> {
-    /// An event whose bytes lie in the run.
-    Event(Event<'a>),
-    /// An event whose bytes are in [`Events::whole`].
-    Whole,
-    /// Go on.
-    Again,
-    /// More bytes are needed.
-    Starved,
-}
-
-impl<'a> Events<'a> {
-    /// The next event; `None` when the bytes are used up.
-    ///
-    /// # Errors
-    ///
-    /// The first [`Violation`] of the peer, and the same one on each later call. Nothing is delivered after it.
-    #[expect(clippy::should_implement_trait, reason = "an Iterator cannot lend")]
-    #[inline(always)]
-    pub fn next(&mut self) -> Result<Option<Event<'_>>, Violation> {
-        if !matches!(self.whole, Whole::Nothing) {
-            self.whole = Whole::Nothing;
-        }
-        match self.whole_message() {
-            Some(Ok(message)) => Ok(Some(message)),
-            Some(Err(violation)) => Err(self.receiver.fail(violation)),
-            None => self.next_of_any_kind(),
-        }
-    }
-
-    /// The next event, if it is a message in one frame that lies whole in the run and is neither long nor compressed: the
-    /// way of nearly all messages. Nothing is copied or allocated.
-    #[inline(always)]
-    fn whole_message(&mut self) -> Option<Result<Event<'a>, Violation>> {
-        let Receiver { state: State::Ready, role, delivery, limits, .. } = &*self.receiver else {
-            return None;
-        };
-        let (header, header_bytes) = FrameHeader::parse_message(self.bytes, role.peer())?;
-        let length = header.payload_bytes as usize; // at most 65,535
-        let delivery = *delivery;
-        if self.bytes.len() - header_bytes < length
-            || (length > limits.message_bytes_max && delivery == Delivery::Whole)
-        {
-            return None;
-        }
-        self.take(header_bytes);
-        let payload = self.take(length);
-        unmask(payload, &header, 0);
-        Some(data(header.opcode, payload, delivery))
-    }
-
-    #[inline(never)]
-    fn next_of_any_kind(&mut self) -> Result<Option<Event<'_>>, Violation> {
-        loop {
-            match self.step() {
-                Ok(Step::Again) => {}
-                Ok(Step::Event(event)) => return Ok(Some(event)),
-                Ok(Step::Starved) => return Ok(None),
-                Ok(Step::Whole) => break,
-                Err(violation) => return Err(self.receiver.fail(violation)),
-            }
-        }
-        self.whole_event()
-    }
-
-    /// How many bytes at the end of the run were not consumed yet.
-    pub fn remaining(&self) -> usize {
-        self.bytes.len()
-    }
-
-    pub(crate) fn fail(&mut self, violation: Violation) -> Violation {
-        self.receiver.fail(violation)
-    }
-
-    #[cfg(feature = "reactor")]
-    pub(crate) fn set_delivery(&mut self, delivery: Delivery) {
-        self.receiver.delivery = delivery;
-    }
-
-    pub(super) fn limits(&self) -> &Limits {
-        &self.receiver.limits
-    }
-
-    fn step(&mut self) -> Result<Step<'a>, Violation> {
-        match &mut self.receiver.state {
-            State::Ready => self.step_ready(),
-            State::Busy(progress) if progress.frame.is_some() => self.step_payload(),
-            State::Busy(_) => self.step_header(),
-            State::Failed(violation) => Err(*violation),
-            State::Closed => {
-                self.bytes = &mut [];
-                Ok(Step::Starved)
-            }
-        }
-    }
-
-    /// A frame begins, and no message is open.
-    fn step_ready(&mut self) -> Result<Step<'a>, Violation> {
-        let Some((header, header_bytes)) = self.receiver.parse(self.bytes)? else {
-            if !self.bytes.is_empty() {
-                let mut progress = Progress::default();
-                progress.keep_header(self.take(self.bytes.len()));
-                self.receiver.state = State::Busy(Box::new(progress));
-            }
-            return Ok(Step::Starved);
-        };
-        if header.opcode == Opcode::Continuation {
-            return Err(Violation::NothingToContinue);
-        }
-        check_size(&header, 0, self.receiver.delivery, &self.receiver.limits)?;
-        let there = self.bytes.len() - header_bytes;
-        let whole = !header.rsv1 && (header.fin || header.opcode.is_control());
-        let length = match usize::try_from(header.payload_bytes) {
-            Ok(length) if length <= there && whole => length,
-            _ => {
-                self.take(header_bytes);
-                return self.begin_frame(header, Box::default());
-            }
-        };
-        self.take(header_bytes);
-        let payload = self.take(length);
-        unmask(payload, &header, 0);
-        self.event(header.opcode, payload)
-    }
-
-    /// The event of a frame that lies whole in the run and belongs to no fragmented message.
-    fn event(&mut self, opcode: Opcode, payload: &'a [u8]) -> Result<Step<'a>, Violation> {
-        Ok(Step::Event(match opcode {
-            Opcode::Text | Opcode::Binary => data(opcode, payload, self.receiver.delivery)?,
-            Opcode::Continuation => return Err(Violation::NothingToContinue),
-            Opcode::Ping => Event::Ping(payload),
-            Opcode::Pong => Event::Pong(payload),
-            Opcode::Close => {
-                let close = parse_close(payload)?;
-                self.receiver.state = State::Closed;
-                Event::Close(close)
-            }
-        }))
-    }
-
-    /// A header was cut in half, or a fragmented message waits for its next frame.
-    fn step_header(&mut self) -> Result<Step<'a>, Violation> {
-        let mut progress = match mem::replace(&mut self.receiver.state, State::Ready) {
-            State::Busy(progress) => progress,
-            other => {
-                self.receiver.state = other;
-                return Ok(Step::Again);
-            }
-        };
-        let kept = progress.header_bytes();
-        let parsed = if kept == 0 {
-            self.receiver.parse(self.bytes)?
-        } else {
-            progress.keep_header(self.bytes);
-            self.receiver.parse(progress.kept_header())?
-        };
-        let Some((header, header_bytes)) = parsed else {
-            if kept == 0 {
-                progress.keep_header(self.bytes);
-            }
-            self.bytes = &mut [];
-            self.receiver.state = State::Busy(progress);
-            return Ok(Step::Starved);
-        };
-        progress.forget_header();
-        self.take(header_bytes - kept);
-        self.begin_frame(header, progress)
-    }
-
-    /// The header is whole: refuses what it announces, or makes room in the state for it.
-    fn begin_frame(
-        &mut self,
-        header: FrameHeader,
-        mut progress: Box<Progress>,
-    ) -> Result<Step<'a>, Violation> {
-        let limits = &self.receiver.limits;
-        match (header.opcode, &mut progress.message) {
-            (Opcode::Text | Opcode::Binary, None) => {
-                let kind = if header.opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
-                check_size(&header, 0, self.receiver.delivery, limits)?;
-                let mut open = Open::new(kind, self.receiver.delivery);
-                open.announced = header.payload_bytes;
-                if !header.fin {
-                    open.count(&header, limits)?;
-                }
-                progress.message = Some(open);
-                progress.inflater = match self.receiver.inflating {
-                    Some(receiving) if header.rsv1 => {
-                        Some(Inflater::begin(receiving, &self.receiver.history)?)
-                    }
-                    _ => None,
-                };
-            }
-            (Opcode::Continuation, Some(open)) => {
-                let before = open.announced;
-                let compressed = FrameHeader { rsv1: progress.inflater.is_some(), ..header };
-                check_size(&compressed, before, open.delivery, limits)?;
-                open.announced += header.payload_bytes;
-                open.count(&header, limits)?;
-            }
-            //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
-            //# The fragments of one message MUST NOT be interleaved between the
-            //# fragments of another message unless an extension has been
-            //# negotiated that can interpret the interleaving.
-            (Opcode::Text | Opcode::Binary, Some(_)) => return Err(Violation::MessageInterrupted),
-            (Opcode::Continuation, None) => return Err(Violation::NothingToContinue),
-            (Opcode::Close, _) if header.payload_bytes == 1 => {
-                return Err(Violation::CloseBodyOfOneByte);
-            }
-            (Opcode::Close | Opcode::Ping | Opcode::Pong, _) => {}
-        }
-        progress.frame = Some(Frame { header, received: 0 });
-        self.receiver.state = State::Busy(progress);
-        Ok(Step::Again)
-    }
-
-    /// A frame's payload, of which at least a part had not come with its header.
-    fn step_payload(&mut self) -> Result<Step<'a>, Violation> {
-        let State::Busy(progress) = &mut self.receiver.state else { return Ok(Step::Again) };
-        let Some(frame) = &mut progress.frame else { return Ok(Step::Again) };
-        let header = frame.header;
-        let missing = frame.missing();
-        if missing > 0 && self.bytes.is_empty() {
-            return Ok(Step::Starved);
-        }
-        let mut length =
-            usize::try_from(missing).map_or(self.bytes.len(), |it| it.min(self.bytes.len()));
-        if !header.opcode.is_control() {
-            if progress.inflater.is_some() {
-                return self.step_compressed(header, length);
-            }
-            if let Some(open) = &progress.message {
-                length = open.cut(length);
-            }
-        }
-        let bytes = mem::take(&mut self.bytes);
-        let (piece, rest) = bytes.split_at_mut_checked(length).unwrap_or((&mut [], &mut []));
-        self.bytes = rest;
-        unmask(piece, &header, frame.received);
-        frame.received += piece.len() as u64;
-        let ended = frame.missing() == 0;
-        if ended {
-            progress.frame = None;
-        }
-        if header.opcode.is_control() {
-            self.control(header.opcode, piece, ended)
-        } else {
-            self.data(piece, ended && header.fin)
-        }
-    }
-
-    /// A piece of a compressed message, as much of it as makes one step's worth of text.
-    fn step_compressed(
-        &mut self,
-        header: FrameHeader,
-        length: usize,
-    ) -> Result<Step<'a>, Violation> {
-        let Receiver { state, limits, inflating, history, .. } = &mut *self.receiver;
-        let State::Busy(progress) = state else { return Ok(Step::Again) };
-        let Progress { frame: current, message: Some(open), inflater: Some(inflater), .. } =
-            &mut **progress
-        else {
-            return Ok(Step::Again);
-        };
-        let Some(frame) = current else { return Ok(Step::Again) };
-        let offered = length.min(COMPRESSED_STEP_BYTES);
-        let bytes = mem::take(&mut self.bytes);
-        let input = bytes.get_mut(..offered).unwrap_or_default();
-        unmask(input, &header, frame.received);
-        let (taken, text) = inflater.step(input, history)?;
-        open.gather_within(text, limits)?;
-        frame.received += taken as u64;
-        // What was not taken belongs to the next step: it is as it came.
-        let (_, rest) = bytes.split_at_mut_checked(taken).unwrap_or_default();
-        let untaken = rest.get_mut(..offered.saturating_sub(taken)).unwrap_or_default();
-        unmask(untaken, &header, frame.received);
-        self.bytes = rest;
-
-        let frame_ended = frame.missing() == 0;
-        let last = frame_ended && header.fin;
-        if frame_ended {
-            *current = None;
-        }
-        if last
-            && let Some(receiving) = *inflating
-            && let Err(violation) = inflater.finish(receiving, history)
-        {
-            // The text before the mistake is delivered, as it would have been had its bytes come alone.
-            if open.delivery == Delivery::Parts
-                && let Some(part) = open.take_part(false)?
-            {
-                self.whole = Whole::Part(part, false);
-                *state = State::Failed(violation);
-                return Ok(Step::Whole);
-            }
-            return Err(violation);
-        }
-        match (open.delivery, last) {
-            (Delivery::Whole, false) => return Ok(Step::Again),
-            (Delivery::Whole, true) => self.whole = open.finish()?.into(),
-            (Delivery::Parts, _) => match open.take_part(last)? {
-                Some(part) => self.whole = Whole::Part(part, last),
-                None => return Ok(Step::Again),
-            },
-        }
-        if last {
-            *state = State::Ready;
-        }
-        Ok(Step::Whole)
-    }
-
-    /// A piece of a control frame's payload.
-    fn control(
-        &mut self,
-        opcode: Opcode,
-        piece: &[u8],
-        ended: bool,
-    ) -> Result<Step<'a>, Violation> {
-        let State::Busy(progress) = &mut self.receiver.state else { return Ok(Step::Again) };
-        progress.control.extend_from_slice(piece);
-        if !ended {
-            if opcode == Opcode::Close {
-                check_close(&progress.control)?;
-            }
-            return Ok(Step::Starved);
-        }
-        let payload = mem::take(&mut progress.control);
-        if opcode == Opcode::Close {
-            parse_close(&payload)?;
-            self.receiver.state = State::Closed;
-        } else if progress.message.is_none() {
-            self.receiver.state = State::Ready;
-        }
-        self.whole = Whole::Control(opcode, payload);
-        Ok(Step::Whole)
-    }
-
-    /// A piece of a message, which may be its last.
-    fn data(&mut self, piece: &'a [u8], last: bool) -> Result<Step<'a>, Violation> {
-        let Receiver { state, limits, .. } = &mut *self.receiver;
-        let State::Busy(progress) = state else { return Ok(Step::Again) };
-        let Some(open) = &mut progress.message else { return Ok(Step::Again) };
-        let step = match open.delivery {
-            Delivery::Parts => Self::part(open, piece, last, &mut self.whole)?,
-            Delivery::Whole => {
-                open.gather(piece, limits)?;
-                if !last {
-                    return Ok(Step::Again);
-                }
-                self.whole = open.finish()?.into();
-                Step::Whole
-            }
-        };
-        if last {
-            self.receiver.state = State::Ready;
-        }
-        Ok(step)
-    }
-
-    /// A piece of a message that is delivered in parts.
-    fn part(
-        open: &mut Open,
-        piece: &'a [u8],
-        last: bool,
-        whole: &mut Whole,
-    ) -> Result<Step<'a>, Violation> {
-        open.bytes += piece.len() as u64;
-        let data = match open.kind {
-            Kind::Binary => Message::Binary(piece),
-            Kind::Text => {
-                let valid = open.utf8.feed(piece).map_err(|_| Violation::InvalidUtf8)?;
-                if last && !open.utf8.is_complete() {
-                    return Err(Violation::InvalidUtf8);
-                }
-                if let Some(joined) = valid.joined {
-                    *whole = Whole::Part(OwnedMessage::Text(joined.into()), last);
-                    return Ok(Step::Whole);
-                }
-                Message::Text(valid.text)
-            }
-        };
-        if data.as_bytes().is_empty() && !last {
-            return Ok(Step::Again);
-        }
-        Ok(Step::Event(Event::Part(Part { data, last })))
-    }
-
-    /// The event that lies in `whole`.
-    fn whole_event(&self) -> Result<Option<Event<'_>>, Violation> {
-        Ok(Some(match &self.whole {
-            Whole::Text(text) => Event::Message(Message::Text(text)),
-            Whole::Binary(data) => Event::Message(Message::Binary(data)),
-            Whole::Part(part, last) => Event::Part(Part { data: part.as_message(), last: *last }),
-            Whole::Control(Opcode::Ping, payload) => Event::Ping(payload),
-            Whole::Control(Opcode::Pong, payload) => Event::Pong(payload),
-            Whole::Control(_, payload) => Event::Close(parse_close(payload)?),
-            Whole::Nothing => return Ok(None),
-        }))
-    }
-
-    #[inline]
-    fn take(&mut self, length: usize) -> &'a mut [u8] {
-        let bytes = mem::take(&mut self.bytes);
-        let (taken, rest) = bytes.split_at_mut_checked(length).unwrap_or((&mut [], &mut []));
-        self.bytes = rest;
-        taken
-    }
-}
-
-impl From<OwnedMessage> for Whole {
-    fn from(message: OwnedMessage) -> Self {
-        match message {
-            OwnedMessage::Text(text) => Self::Text(text),
-            OwnedMessage::Binary(data) => Self::Binary(data),
-        }
-    }
-}
-
-/// The event of a whole message that is text or binary.
-#[inline]
-fn data(opcode: Opcode, payload: &[u8], delivery: Delivery) -> Result<Event<'_>, Violation> {
-    let data = match opcode {
-        Opcode::Text => match simdutf8::basic::from_utf8(payload) {
-            Ok(text) => Message::Text(text),
-            Err(_) => return Err(Violation::InvalidUtf8),
-        },
-        _ => Message::Binary(payload),
-    };
-    Ok(match delivery {
-        Delivery::Whole => Event::Message(data),
-        Delivery::Parts => Event::Part(Part { data, last: true }),
-    })
-}
-
-#[inline]
-fn unmask(payload: &mut [u8], header: &FrameHeader, offset: u64) {
-    if let Some(key) = header.mask {
-        crate::frame::mask(payload, key, offset);
-    }
-}
-
-/// Refuses a frame that would take its message over the limit. `before` is the length of the fragments before it.
-#[inline]
-fn check_size(
-    header: &FrameHeader,
-    before: u64,
-    delivery: Delivery,
-    limits: &Limits,
-) -> Result<(), Violation> {
-    if delivery == Delivery::Parts || header.opcode.is_control() {
-        return Ok(());
-    }
-    let mut bytes_max = limits.message_bytes_max as u64;
-    if header.rsv1 {
-        // What they come to is counted when they are inflated; they may be longer than that, but not without end.
-        bytes_max = bytes_max.saturating_mul(2).saturating_add(COMPRESSED_BYTES_SPARE);
-    }
-    match before.checked_add(header.payload_bytes) {
-        Some(total) if total <= bytes_max => Ok(()),
-        _ => Err(Violation::MessageTooBig),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -127,6 +127,14 @@ impl Net for MioNet {
     #[inline]
     fn read(&mut self, stream: &mut TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
         stream.read(bytes)
+    }
+
+    fn read_vectored(
+        &mut self,
+        stream: &mut TcpStream,
+        bytes: &mut [IoSliceMut<'_>],
+    ) -> io::Result<usize> {
+        stream.read_vectored(bytes)
     }
 
     #[inline]

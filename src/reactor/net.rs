@@ -3,7 +3,7 @@
 //! The loop itself never names a socket or a clock. [`MioNet`](super::MioNet) is the real world; a simulated one, with one
 //! seed and injected faults, runs the reactor's own tests.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -83,6 +83,17 @@ pub trait Net {
     ///
     /// As the operating system says.
     fn read(&mut self, stream: &mut Self::Stream, bytes: &mut [u8]) -> io::Result<usize>;
+
+    /// Reads to several buffers, in their order; 0 is the end.
+    ///
+    /// # Errors
+    ///
+    /// As the operating system says.
+    fn read_vectored(
+        &mut self,
+        stream: &mut Self::Stream,
+        bytes: &mut [IoSliceMut<'_>],
+    ) -> io::Result<usize>;
 
     /// Writes what fits.
     ///

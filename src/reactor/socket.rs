@@ -1,6 +1,6 @@
 //! Reading and writing of sockets.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::SocketAddr;
 
 use super::context::Context;
@@ -115,7 +115,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             }
             let mut buffer = std::mem::take(&mut self.receive_buffer);
             let read = self.read_once(id, &mut buffer);
-            self.receive(id, buffer.get_mut(..read.unwrap_or(0)).unwrap_or_default());
+            if let Some(count) = read {
+                self.receive(id, buffer.get_mut(..count).unwrap_or_default());
+            }
             self.receive_buffer = buffer;
             if read.is_none() {
                 break;
@@ -147,12 +149,26 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         there && !self.world.must_wait(id)
     }
 
-    /// The number of bytes that were read; `None` where there are none.
+    /// Reads once, and says how many bytes are in the buffer; `None` where nothing was read.
     #[inline]
     fn read_once(&mut self, id: ConnectionId, buffer: &mut [u8]) -> Option<usize> {
         self.world.slots.get(id)?;
         let socket = self.sockets.get_mut(id.index as usize)?.as_mut()?;
-        match uninterrupted(|| self.net.read(&mut socket.stream, buffer)) {
+        let Socket { stream, inbound, .. } = socket;
+        // What a long message awaits is read to where it is gathered.
+        let room = match inbound {
+            Inbound::Frames(receiver) => receiver.room(),
+            Inbound::Request(..) | Inbound::Answer(_) | Inbound::Nothing => None,
+        };
+        let room_bytes = room.as_ref().map_or(0, |room| room.len());
+        let read = match room {
+            None => uninterrupted(|| self.net.read(stream, buffer)),
+            Some(room) => uninterrupted(|| {
+                let mut both = [IoSliceMut::new(room), IoSliceMut::new(buffer)];
+                self.net.read_vectored(stream, &mut both)
+            }),
+        };
+        match read {
             Ok(0) => {
                 socket.readable = false;
                 socket.at_end = true;
@@ -161,8 +177,13 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             }
             Ok(count) => {
                 // A short read has emptied the socket (epoll(7)), unless the end of the stream is behind it.
-                socket.readable = count == buffer.len() || socket.read_closed;
-                Some(count)
+                socket.readable = count == room_bytes + buffer.len() || socket.read_closed;
+                if let Inbound::Frames(receiver) = &mut socket.inbound
+                    && room_bytes > 0
+                {
+                    receiver.read_to_room(count.min(room_bytes));
+                }
+                Some(count.saturating_sub(room_bytes))
             }
             Err(error) => {
                 socket.readable = false;
@@ -189,7 +210,6 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     fn receive(&mut self, id: ConnectionId, bytes: &mut [u8]) {
         let Some(Some(socket)) = self.sockets.get_mut(id.index as usize) else { return };
         match &mut socket.inbound {
-            _ if bytes.is_empty() => {}
             Inbound::Nothing => {}
             Inbound::Request(..) => self.receive_request(id, bytes),
             Inbound::Answer(_) => self.receive_answer(id, bytes),
@@ -209,11 +229,12 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         let mut events = receiver.receive(bytes);
         match handle_events(handler, world, id, &mut events, Line { net, stream }) {
             Handled::All => {}
-            Handled::Some => {
+            Handled::Some if events.has_more() => {
                 let waiting = events.remaining();
                 let waiting = bytes.len().checked_sub(waiting).and_then(|at| bytes.get(at..));
-                *unread = waiting.filter(|it| !it.is_empty()).map(|it| Box::new(it.to_vec()));
+                *unread = waiting.map(|it| Box::new(it.to_vec()));
             }
+            Handled::Some => {}
             Handled::Closed => *inbound = Inbound::Nothing,
         }
     }

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, IoSliceMut, Read};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -284,6 +284,20 @@ impl Net for SimNet {
             *slot = byte;
         }
         if count == 0 && !pipe.peer_ended { Err(ErrorKind::WouldBlock.into()) } else { Ok(count) }
+    }
+
+    fn read_vectored(
+        &mut self,
+        stream: &mut SimStream,
+        bytes: &mut [IoSliceMut<'_>],
+    ) -> io::Result<usize> {
+        let mut all = vec![0; bytes.iter().map(|it| it.len()).sum()];
+        let count = self.read(stream, &mut all)?;
+        let mut rest = &all[..count];
+        for slice in bytes {
+            rest = &rest[rest.read(slice)?..];
+        }
+        Ok(count)
     }
 
     fn write(&mut self, stream: &mut SimStream, bytes: &[u8]) -> io::Result<usize> {

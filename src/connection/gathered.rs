@@ -1,0 +1,114 @@
+//! Where a message is gathered that does not lie whole in one run of bytes.
+
+use super::message::{Kind, Message, OwnedMessage};
+use crate::error::Violation;
+use crate::utf8::Utf8;
+
+/// What has come of a message. It grows with what comes and not with what is announced: it doubles, but never beyond the
+/// limit.
+#[derive(Debug, Default)]
+pub(super) struct Gathered {
+    text: String,
+    /// As long as there is room; what is behind `data_bytes` means nothing.
+    data: Vec<u8>,
+    data_bytes: usize,
+}
+
+/// The shortest room that is worth reading to.
+#[cfg(feature = "reactor")]
+const ROOM_BYTES_MIN: usize = 4 * 1024;
+/// The longest: what is read is unmasked while it lies in a second-level cache.
+#[cfg(feature = "reactor")]
+const ROOM_BYTES_MAX: usize = 256 * 1024;
+
+impl Gathered {
+    /// Adds a piece of binary data.
+    pub(super) fn push_data(&mut self, piece: &[u8], bytes_max: usize) {
+        let end = self.data_bytes + piece.len();
+        self.grow_data(end, bytes_max);
+        if let Some(room) = self.data.get_mut(self.data_bytes..end) {
+            room.copy_from_slice(piece);
+            self.data_bytes = end;
+        }
+    }
+
+    /// Adds a piece of text.
+    pub(super) fn push_text(
+        &mut self,
+        piece: &[u8],
+        utf8: &mut Utf8,
+        bytes_max: usize,
+    ) -> Result<(), Violation> {
+        let text = &mut self.text;
+        let grown = grown(text.len() + piece.len(), text.capacity(), bytes_max);
+        text.reserve_exact(grown - text.len());
+        let valid = utf8.feed(piece).map_err(|_| Violation::InvalidUtf8)?;
+        text.extend(valid.joined);
+        text.push_str(valid.text);
+        Ok(())
+    }
+
+    /// Room for some of the next `missing` bytes of binary data, to be read to and [added](Self::add_read). `None` where
+    /// they are few.
+    #[cfg(feature = "reactor")]
+    pub(super) fn room(&mut self, missing: usize, bytes_max: usize) -> Option<&mut [u8]> {
+        if missing < ROOM_BYTES_MIN {
+            return None;
+        }
+        let end = self.data_bytes + missing.min(ROOM_BYTES_MAX);
+        if self.data.len() < end {
+            // As much again as has come.
+            let end = end.min((2 * self.data_bytes).max(ROOM_BYTES_MIN));
+            self.grow_data(end, bytes_max);
+        }
+        let end = end.min(self.data.len());
+        self.data.get_mut(self.data_bytes..end)
+    }
+
+    /// Adds what was read to the [room](Self::room), and gives it.
+    #[cfg(feature = "reactor")]
+    pub(super) fn add_read(&mut self, count: usize) -> &mut [u8] {
+        let start = self.data_bytes;
+        self.data_bytes = (start + count).min(self.data.len());
+        self.data.get_mut(start..self.data_bytes).unwrap_or_default()
+    }
+
+    fn grow_data(&mut self, needed: usize, bytes_max: usize) {
+        let length = grown(needed, self.data.len(), bytes_max);
+        if length > self.data.len() {
+            self.data.reserve_exact(length - self.data.len());
+            self.data.resize(length, 0);
+        }
+    }
+
+    /// The message.
+    pub(super) fn message(&self, kind: Kind) -> Message<'_> {
+        match kind {
+            Kind::Text => Message::Text(&self.text),
+            Kind::Binary => Message::Binary(self.data.get(..self.data_bytes).unwrap_or_default()),
+        }
+    }
+
+    /// What has come, to be delivered by itself.
+    pub(super) fn take(&mut self, kind: Kind) -> OwnedMessage {
+        let message = self.message(kind).to_owned();
+        self.clear();
+        message
+    }
+
+    /// Forgets the message. The room stays.
+    pub(super) fn clear(&mut self) {
+        self.text.clear();
+        self.data_bytes = 0;
+    }
+
+    /// How many bytes there is room for.
+    pub(super) fn capacity(&self) -> usize {
+        self.text.capacity() + self.data.capacity()
+    }
+}
+
+/// How long a buffer is that has to hold `needed` bytes.
+fn grown(needed: usize, length: usize, bytes_max: usize) -> usize {
+    if needed <= length { length } else { needed.max(bytes_max.min(length.saturating_mul(2))) }
+}
