@@ -17,9 +17,9 @@ pub(super) struct Gathered {
 /// The shortest room that is worth reading to.
 #[cfg(feature = "reactor")]
 const ROOM_BYTES_MIN: usize = 4 * 1024;
-/// The longest: what is read is unmasked while it lies in a second-level cache.
+/// The longest.
 #[cfg(feature = "reactor")]
-const ROOM_BYTES_MAX: usize = 256 * 1024;
+const ROOM_BYTES_MAX: usize = 1024 * 1024;
 
 impl Gathered {
     /// Adds a piece of binary data.
