@@ -100,7 +100,7 @@ fn serve() {
 
 /// Seconds of server CPU per publication.
 fn measure(extensions: Option<&str>) -> f64 {
-    let server = Server::start("broadcast");
+    let server = Server::start("broadcast", "0");
     let mut load = Load::new(&server, extensions);
     load.run(Duration::from_millis(300));
     let (cpu, published) = (cpu_seconds(&server), load.published);
@@ -109,8 +109,8 @@ fn measure(extensions: Option<&str>) -> f64 {
 }
 
 fn cpu_seconds(server: &Server) -> f64 {
-    let nanoseconds: f64 =
-        server.proc("schedstat").split_whitespace().next().unwrap().parse().unwrap();
+    let schedstat = std::fs::read_to_string(server.proc("schedstat")).unwrap();
+    let nanoseconds: f64 = schedstat.split_whitespace().next().unwrap().parse().unwrap();
     nanoseconds / 1e9
 }
 

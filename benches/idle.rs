@@ -10,6 +10,8 @@ mod support {
     pub(crate) mod answers;
     #[path = "../support/mod.rs"]
     pub(crate) mod common;
+    #[path = "../support/compressed.rs"]
+    pub(crate) mod compressed;
     #[path = "../support/echo.rs"]
     pub(crate) mod echo;
 }
@@ -17,9 +19,9 @@ mod support {
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use flate2::{Compress, Compression, FlushCompress};
 use support::answers;
 use support::common::{self, Server};
+use support::compressed::{self, OFFER};
 use tautline::Deflate;
 use tautline::deflate::WindowBits;
 
@@ -30,7 +32,6 @@ const MESSAGES_WITH_CONTEXT: usize = 16;
 const PAYLOAD_BYTES: usize = 512;
 /// Opened before anything is measured, so that the loop's own buffers are there.
 const WARM_UP: usize = 100;
-const OFFER: &str = "permessage-deflate; client_max_window_bits";
 
 fn main() {
     if let Some(role) = common::role() {
@@ -45,10 +46,11 @@ fn main() {
     let message = common::frame(PAYLOAD_BYTES);
     let plain = measure("plain", CONNECTIONS, None, &message, 1);
     println!("{plain:>6.0} bytes a connection without compression");
-    let deflate = measure("deflate", CONNECTIONS, Some(OFFER), &compressed(PAYLOAD_BYTES), 1);
+    let deflate =
+        measure("deflate", CONNECTIONS, Some(OFFER), &compressed::frame(PAYLOAD_BYTES), 1);
     println!("{deflate:>6.0} with permessage-deflate as it is by default\n");
     println!("with context takeover in both directions, after 16 messages of 4 KiB:");
-    let message = compressed(4 * 1024).repeat(MESSAGES_WITH_CONTEXT);
+    let message = compressed::frame(4 * 1024).repeat(MESSAGES_WITH_CONTEXT);
     for bits in 9..=15 {
         let role = bits.to_string();
         let bytes =
@@ -74,7 +76,7 @@ fn measure(
     message: &[u8],
     messages: usize,
 ) -> f64 {
-    let server = Server::start(role);
+    let server = Server::start(role, "0");
     let mut streams: Vec<_> =
         (0..WARM_UP).map(|_| carry(&server, extensions, message, messages)).collect();
     let before = resident_bytes(&server);
@@ -101,22 +103,8 @@ fn carry(server: &Server, extensions: Option<&str>, message: &[u8], messages: us
     stream
 }
 
-/// A frame with a compressed text of so many bytes, which refers back by no more than the smallest window.
-fn compressed(bytes: usize) -> Vec<u8> {
-    let text: String = (0..)
-        .flat_map(|n: u32| format!("{{\"id\":{}}}", n * 7919).into_bytes())
-        .take(bytes)
-        .map(char::from)
-        .collect();
-    let mut payload = Vec::with_capacity(bytes + 1024);
-    Compress::new_with_window_bits(Compression::fast(), false, 9)
-        .compress_vec(text.as_bytes(), &mut payload, FlushCompress::Sync)
-        .unwrap();
-    common::masked(0xC1, payload.strip_suffix(&[0, 0, 0xff, 0xff]).unwrap())
-}
-
 fn resident_bytes(server: &Server) -> u64 {
-    let status = server.proc("status");
+    let status = std::fs::read_to_string(server.proc("status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
 }

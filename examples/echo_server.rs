@@ -2,23 +2,29 @@
 //!
 //! `cargo run --release --example echo_server -- --listen 127.0.0.1:9001`
 
-use std::io::Write;
+use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use tautline::reactor::{Context, Handler};
+use tautline::reactor::{Context, Handle, Handler};
 use tautline::{Deflate, Limits, Message, Origins, Reactor};
 
 const USAGE: &str = "\
-Usage: echo_server [--listen ADDRESS] [--max-message BYTES] [--broadcast] [--deflate [--takeover]]
+Usage: echo_server [--listen ADDRESS] [--threads N] [--max-message BYTES] [--broadcast]
+                   [--deflate [--takeover]]
 
   --listen ADDRESS      where to listen (default 127.0.0.1:9001; port 0 finds one)
+  --threads N           how many loops serve clients, each on a thread of its own (default 1)
   --max-message BYTES   the longest message that is accepted (default 1048576)
   --broadcast           send each message to all clients instead of back
   --deflate             compress messages, with each client that offers it
   --takeover            let a compressed message refer to those before it";
 
+#[derive(Default)]
 struct Echo {
     broadcast: bool,
+    /// The loops on the other threads.
+    others: Vec<Handle<Echo>>,
 }
 
 impl Handler for Echo {
@@ -32,6 +38,7 @@ impl Handler for Echo {
 
     fn on_message(&mut self, cx: &mut Context<'_, ()>, message: Message<'_>) {
         if self.broadcast {
+            self.tell_others(message);
             cx.publish("all", message);
         } else {
             cx.send(message);
@@ -39,8 +46,24 @@ impl Handler for Echo {
     }
 }
 
+impl Echo {
+    /// Publishes on the other loops, whose topics are their own.
+    fn tell_others(&self, message: Message<'_>) {
+        if self.others.is_empty() {
+            return;
+        }
+        let message = Arc::new(message.to_owned());
+        for other in &self.others {
+            let message = Arc::clone(&message);
+            // A loop that so many messages wait for misses this one.
+            let _ = other.post(move |_, hub| hub.publish("all", message.as_message()));
+        }
+    }
+}
+
 struct Options {
     listen: String,
+    threads: usize,
     broadcast: bool,
     deflate: Option<Deflate>,
     takeover: bool,
@@ -51,6 +74,7 @@ struct Options {
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String> {
     let mut options = Options {
         listen: "127.0.0.1:9001".into(),
+        threads: 1,
         broadcast: false,
         deflate: None,
         takeover: false,
@@ -60,6 +84,12 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
         match argument.as_str() {
             "--listen" => options.listen = value()?,
+            "--threads" => {
+                let threads = value()?;
+                let number = threads.parse().ok().filter(|it| *it > 0);
+                options.threads =
+                    number.ok_or(format!("--threads {threads}: not a number above 0"))?;
+            }
             "--max-message" => {
                 let bytes = value()?;
                 options.limits.message_bytes_max = bytes
@@ -96,16 +126,8 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let echo = Echo { broadcast: options.broadcast };
-    let listening = Reactor::new(echo).and_then(|mut reactor| {
-        reactor = reactor.limits(options.limits).origins(Origins::Any);
-        if let Some(deflate) = options.deflate {
-            reactor = reactor.deflate(deflate);
-        }
-        reactor.listen(&options.listen)
-    });
-    let ran = match listening {
-        Ok(reactor) => serve(reactor),
+    let ran = match listen(&options) {
+        Ok(reactors) => serve(reactors),
         Err(error) => {
             eprintln!("echo_server: --listen {}: {error}", options.listen);
             return ExitCode::from(2);
@@ -120,10 +142,50 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve(reactor: Reactor<Echo>) -> std::io::Result<()> {
-    for address in reactor.local_addrs()? {
-        // Whoever started it may not care.
-        let _ = writeln!(std::io::stdout(), "listening on ws://{address}");
+/// A loop for each thread. Where there are several, they share the address and know each other.
+fn listen(options: &Options) -> io::Result<Vec<Reactor<Echo>>> {
+    let reactor = || {
+        let echo = Echo { broadcast: options.broadcast, ..Echo::default() };
+        let mut reactor = Reactor::new(echo)?.limits(options.limits.clone()).origins(Origins::Any);
+        if let Some(deflate) = options.deflate {
+            reactor = reactor.deflate(deflate);
+        }
+        io::Result::Ok(reactor)
+    };
+    if options.threads == 1 {
+        return Ok(vec![reactor()?.listen(&options.listen)?]);
     }
-    reactor.run()
+    let first = reactor()?.listen_shared(&options.listen)?;
+    let addresses = first.local_addrs()?;
+    let mut reactors = vec![first];
+    for _ in 1..options.threads {
+        reactors.push(reactor()?.listen_shared(addresses.as_slice())?);
+    }
+    let handles: Vec<_> = reactors.iter().map(Reactor::handle).collect();
+    for (number, handle) in handles.iter().enumerate() {
+        let mut others = handles.clone();
+        others.remove(number);
+        // This is done before the first connection is accepted.
+        handle.post(|echo, _| echo.others = others).map_err(io::Error::other)?;
+    }
+    Ok(reactors)
+}
+
+/// Runs the first loop on this thread, and each other one on its own.
+fn serve(reactors: Vec<Reactor<Echo>>) -> io::Result<()> {
+    let mut reactors = reactors.into_iter();
+    let Some(first) = reactors.next() else { return Ok(()) };
+    for address in first.local_addrs()? {
+        // Whoever started it may not care.
+        let _ = writeln!(io::stdout(), "listening on ws://{address}");
+    }
+    for reactor in reactors {
+        std::thread::Builder::new().spawn(move || {
+            if let Err(error) = reactor.run() {
+                eprintln!("echo_server: {error}");
+                std::process::exit(1);
+            }
+        })?;
+    }
+    first.run()
 }

@@ -71,14 +71,19 @@ impl Server {
     }
 
     fn with(limits: Limits) -> Self {
-        let (sender, receiver) = std::sync::mpsc::channel();
-        let thread = std::thread::spawn(move || {
-            let reactor = Reactor::new(Echo::default()).unwrap().limits(limits);
-            let reactor = reactor.listen("127.0.0.1:0").unwrap();
-            sender.send((reactor.local_addrs().unwrap()[0], reactor.handle())).unwrap();
-            reactor.run().unwrap();
-        });
-        let (address, handle) = receiver.recv().unwrap();
+        let reactor = Reactor::new(Echo::default()).unwrap().limits(limits);
+        Self::run(reactor.listen("127.0.0.1:0").unwrap())
+    }
+
+    /// One of several on an address.
+    #[cfg(target_os = "linux")]
+    fn shared(address: SocketAddr) -> std::io::Result<Self> {
+        Reactor::new(Echo::default())?.listen_shared(address).map(Self::run)
+    }
+
+    fn run(reactor: Reactor<Echo>) -> Self {
+        let (address, handle) = (reactor.local_addrs().unwrap()[0], reactor.handle());
+        let thread = std::thread::spawn(move || reactor.run().unwrap());
         Self { address, handle, thread: Some(thread) }
     }
 
@@ -86,6 +91,13 @@ impl Server {
         let mut client = tautline::connect(&format!("ws://{}/", self.address)).unwrap();
         client.set_read_timeout(Some(Duration::from_secs(10)));
         client
+    }
+
+    #[cfg(target_os = "linux")]
+    fn connections(&self) -> usize {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        self.handle.post(move |_, hub| sender.send(hub.connections()).unwrap()).unwrap();
+        receiver.recv_timeout(Duration::from_secs(10)).unwrap()
     }
 
     /// Asks the handler something.
@@ -334,6 +346,60 @@ fn a_port_in_use_is_named() {
     let error = Reactor::new(Echo::default()).unwrap().listen(address).err().unwrap();
     assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
     assert!(error.to_string().contains(&address.to_string()), "{error}");
+}
+
+#[cfg(target_os = "linux")]
+const ANY_PORT: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+
+#[test]
+#[cfg(target_os = "linux")]
+fn loops_that_share_an_address_share_the_connections_and_one_goes_on_without_the_other() {
+    let one = Server::shared(ANY_PORT).unwrap();
+    let other = Server::shared(one.address).unwrap();
+    assert_eq!(one.address, other.address);
+    // That all of them go to one happens once in 2^63 times.
+    let mut clients: Vec<_> = (0..64).map(|_| one.client()).collect();
+    for (n, client) in clients.iter_mut().enumerate() {
+        client.send(format!("message {n}").as_str()).unwrap();
+        assert_eq!(client.read().unwrap(), text(&format!("message {n}")));
+    }
+    let counts = [&one, &other].map(|server| server.connections());
+    assert_eq!(counts.iter().sum::<usize>(), 64);
+    assert!(counts.iter().all(|count| *count > 0), "{counts:?}");
+
+    one.handle.shutdown(Duration::ZERO).unwrap();
+    other.handle.post(|_, hub| hub.publish("all", "going on")).unwrap();
+    let mut left = 0;
+    for client in &mut clients {
+        match client.read().unwrap() {
+            Some(message) => {
+                assert_eq!(Some(message), text("going on"));
+                left += 1;
+            }
+            None => assert_eq!(client.closed().unwrap().0, Some(CloseCode::GOING_AWAY)),
+        }
+    }
+    assert_eq!(left, counts[1], "topics are not shared");
+    drop(one);
+    for _ in 0..16 {
+        let mut client = other.client();
+        client.send("anybody there?").unwrap();
+        assert_eq!(client.read().unwrap(), text("anybody there?"));
+    }
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn an_address_that_is_not_shared_on_both_sides_is_in_use() {
+    let (alone, shared) = (Server::start(), Server::shared(ANY_PORT).unwrap());
+    let fresh = || Reactor::new(Echo::default()).unwrap();
+    let both = [fresh().listen_shared(alone.address), fresh().listen(shared.address)];
+    for (result, address) in both.into_iter().zip([alone.address, shared.address]) {
+        let error = result.err().unwrap();
+        assert_eq!(error.kind(), std::io::ErrorKind::AddrInUse);
+        assert!(error.to_string().contains(&address.to_string()), "{error}");
+    }
 }
 
 /// Not a test of its own: the server of the next one, in a process with few descriptors.

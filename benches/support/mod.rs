@@ -3,29 +3,30 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-/// A server in a process of its own, on a core of its own where `taskset` is there.
+/// A server in a process of its own, on cores of its own where `taskset` is there.
 pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
 }
 
 impl Server {
-    /// Starts this very program in a role; it prints the address that it listens on.
-    pub(crate) fn start(role: &str) -> Self {
+    /// Starts this very program in a role, on these cores; it prints the address that it listens on.
+    pub(crate) fn start(role: &str, cores: &str) -> Self {
         let program = std::env::current_exe().unwrap();
-        let mut command = pinned(0, &program);
+        let mut command = pinned(cores, &program);
         let mut child = command.args(["--role", role]).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         Self { child, address: line.trim().parse().expect("the server prints its address") }
     }
 
-    /// What the system says of the server's process in a file under `/proc`.
-    pub(crate) fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.child.id())).unwrap()
+    /// Where the system says something of the server's process.
+    pub(crate) fn proc(&self, file: &str) -> PathBuf {
+        format!("/proc/{}/{file}", self.child.id()).into()
     }
 }
 
@@ -48,7 +49,7 @@ pub(crate) fn pin_load() {
         let program = std::env::current_exe().unwrap();
         let arguments = std::env::args_os().skip(1);
         let status =
-            pinned(1, &program).args(arguments).env("TAUTLINE_PINNED", "1").status().unwrap();
+            pinned("1", &program).args(arguments).env("TAUTLINE_PINNED", "1").status().unwrap();
         std::process::exit(status.code().unwrap_or(1));
     }
 }
@@ -58,13 +59,13 @@ fn has_taskset() -> bool {
     cores > 1 && Command::new("taskset").arg("-V").stdout(Stdio::null()).status().is_ok()
 }
 
-fn pinned(core: usize, program: &std::path::Path) -> Command {
+fn pinned(cores: &str, program: &Path) -> Command {
     if !has_taskset() && std::env::var_os("TAUTLINE_PINNED").is_none() {
         eprintln!("taskset or a second core is missing: server and load share what there is");
         return Command::new(program);
     }
     let mut command = Command::new("taskset");
-    command.args(["-c", &core.to_string()]).arg(program);
+    command.args(["-c", cores]).arg(program);
     command
 }
 

@@ -11,6 +11,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::net::{Net, Ready, Wake};
+use super::reuse_port;
 use crate::random::RandomKeys;
 
 /// The token of the waker. Tokens of connections leave the top bit free, those of listeners count from there.
@@ -45,6 +46,22 @@ impl MioNet {
         let waker = Arc::new(Waker::new(poll.registry(), WAKER)?);
         Ok(Self { poll, events: Events::with_capacity(EVENTS_MAX), waker })
     }
+
+    fn listening(
+        &self,
+        address: SocketAddr,
+        token: usize,
+        bind: fn(SocketAddr) -> io::Result<TcpListener>,
+    ) -> io::Result<MioListener> {
+        let listen = || {
+            let mut listener = bind(address)?;
+            self.poll.registry().register(&mut listener, Token(token), Interest::READABLE)?;
+            Ok(MioListener { listener, spare: RefCell::new(spare_descriptor()) })
+        };
+        listen().map_err(|error: io::Error| {
+            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
+        })
+    }
 }
 
 impl Net for MioNet {
@@ -65,14 +82,11 @@ impl Net for MioNet {
     }
 
     fn listen(&mut self, address: SocketAddr, token: usize) -> io::Result<MioListener> {
-        let listen = || {
-            let mut listener = TcpListener::bind(address)?;
-            self.poll.registry().register(&mut listener, Token(token), Interest::READABLE)?;
-            Ok(MioListener { listener, spare: RefCell::new(spare_descriptor()) })
-        };
-        listen().map_err(|error: io::Error| {
-            io::Error::new(error.kind(), format!("cannot listen on {address}: {error}"))
-        })
+        self.listening(address, token, TcpListener::bind)
+    }
+
+    fn listen_shared(&mut self, address: SocketAddr, token: usize) -> io::Result<MioListener> {
+        self.listening(address, token, reuse_port::bind)
     }
 
     fn local_addr(&self, listener: &MioListener) -> io::Result<SocketAddr> {

@@ -37,15 +37,23 @@
 //!
 //! A handler that has much to send sends until it is told [`Queued`](SendStatus::Queued), and goes on in
 //! [`on_drain`](Handler::on_drain).
+//!
+//! # Several cores
+//!
+//! A loop is one thread. A server for several cores runs a loop on each, with a handler of its own, and all of them listen
+//! on one address with [`listen_shared`](Reactor::listen_shared). Nothing is shared: connections and topics belong to their
+//! loop, and what one has to tell another goes through a [`Handle`].
 
 mod accept;
 mod context;
 mod handle;
 mod handler;
+mod listen;
 mod mio_net;
 mod net;
 mod open;
 mod outbox;
+mod reuse_port;
 mod sending;
 mod slab;
 mod socket;
@@ -55,7 +63,7 @@ mod world;
 mod write;
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::ToSocketAddrs;
 use std::time::{Duration, Instant};
 
 use accept::{Accepting, Listener};
@@ -174,20 +182,6 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         self
     }
 
-    /// Listens on an address, or on each that a name stands for.
-    ///
-    /// # Errors
-    ///
-    /// As the operating system says, for example that the address is in use; the message names it.
-    pub fn listen(mut self, addresses: impl ToSocketAddrs) -> io::Result<Self> {
-        for address in addresses.to_socket_addrs()? {
-            let token = TOKEN_LISTENER | self.listeners.len();
-            let listener = self.net.listen(address, token)?;
-            self.listeners.push(Listener::new(listener));
-        }
-        Ok(self)
-    }
-
     /// Makes a connection to a `ws://` URL; see [`Hub::connect`].
     ///
     /// # Errors
@@ -202,15 +196,6 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         })?;
         self.hub().connect(address, request, session).map_err(io::Error::other)?;
         Ok(self)
-    }
-
-    /// The addresses that are listened on, with the ports that were found where 0 was asked for.
-    ///
-    /// # Errors
-    ///
-    /// As the operating system says.
-    pub fn local_addrs(&self) -> io::Result<Vec<SocketAddr>> {
-        self.listeners.iter().map(|it| self.net.local_addr(&it.listener)).collect()
     }
 
     /// What other threads reach this loop by.

@@ -38,6 +38,18 @@ pub trait Net {
     /// As the operating system says; the message names the address.
     fn listen(&mut self, address: SocketAddr, token: usize) -> io::Result<Self::Listener>;
 
+    /// As [`listen`](Self::listen), on an address that others listen on in the same way: each connection goes to one of
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// As [`listen`](Self::listen); [`Unsupported`](io::ErrorKind::Unsupported) where an address cannot be shared, as by
+    /// default.
+    fn listen_shared(&mut self, address: SocketAddr, token: usize) -> io::Result<Self::Listener> {
+        let _ = (address, token);
+        Err(io::Error::new(io::ErrorKind::Unsupported, "this net shares no addresses"))
+    }
+
     /// The address that a listener is bound to.
     ///
     /// # Errors

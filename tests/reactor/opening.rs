@@ -268,3 +268,10 @@ fn a_client_leaves_it_to_the_server_to_end_the_stream() {
     world.pass(Duration::from_secs(6));
     assert!(peer.is_dropped(), "a server that does not end the stream is not waited for for ever");
 }
+
+#[test]
+fn a_net_that_shares_no_addresses_says_so() {
+    let reactor = Reactor::with_net(Probe::default(), SimNet::new(1));
+    let error = reactor.listen_shared(ADDRESS).err().unwrap();
+    assert_eq!(error.kind(), io::ErrorKind::Unsupported);
+}
