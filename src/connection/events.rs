@@ -64,41 +64,41 @@ impl<'a> Events<'a> {
     ///
     /// The first [`Violation`] of the peer, and the same one on each later call. Nothing is delivered after it.
     #[expect(clippy::should_implement_trait, reason = "an Iterator cannot lend")]
-    #[inline(always)]
+    #[inline]
     pub fn next(&mut self) -> Result<Option<Event<'_>>, Violation> {
-        if !matches!(self.whole, Whole::Nothing) {
-            self.forget_whole();
-        }
         match self.whole_message() {
-            Some(Ok(message)) => Ok(Some(message)),
-            Some(Err(violation)) => Err(self.receiver.fail(violation)),
+            Some(Ok(message)) => Ok(Some(Event::Message(message))),
+            Some(Err(violation)) => Err(violation),
             None => self.next_of_any_kind(),
         }
     }
 
-    /// The next event, if it is a message in one frame that lies whole in the run and is neither long nor compressed: the
-    /// way of nearly all messages. Nothing is copied or allocated.
+    /// The next event, if it is a message in one frame that lies whole in the run and is neither long nor compressed, and
+    /// is to be delivered whole: the way of nearly all messages. Nothing is copied or allocated.
     #[inline(always)]
-    fn whole_message(&mut self) -> Option<Result<Event<'a>, Violation>> {
-        let Receiver { state: State::Ready, role, delivery, limits, .. } = &*self.receiver else {
+    pub(crate) fn whole_message(&mut self) -> Option<Result<Message<'a>, Violation>> {
+        if !matches!(self.whole, Whole::Nothing) {
+            self.forget_whole();
+        }
+        let Receiver { state: State::Ready, role, delivery: Delivery::Whole, limits, .. } =
+            &*self.receiver
+        else {
             return None;
         };
         let (header, header_bytes) = FrameHeader::parse_message(self.bytes, role.peer())?;
         let length = header.payload_bytes as usize; // at most 65,535
-        let delivery = *delivery;
-        if self.bytes.len() - header_bytes < length
-            || (length > limits.message_bytes_max && delivery == Delivery::Whole)
-        {
+        if self.bytes.len() - header_bytes < length || length > limits.message_bytes_max {
             return None;
         }
         self.take(header_bytes);
         let payload = self.take(length);
         unmask(payload, &header, 0);
-        Some(data(header.opcode, payload, delivery))
+        Some(data(header.opcode, payload).map_err(|violation| self.receiver.fail(violation)))
     }
 
+    /// The next event, where it is [no such message](Self::whole_message).
     #[inline(never)]
-    fn next_of_any_kind(&mut self) -> Result<Option<Event<'_>>, Violation> {
+    pub(crate) fn next_of_any_kind(&mut self) -> Result<Option<Event<'_>>, Violation> {
         loop {
             match self.step() {
                 Ok(Step::Again) => {}
@@ -191,7 +191,13 @@ impl<'a> Events<'a> {
     /// The event of a frame that lies whole in the run and belongs to no fragmented message.
     fn event(&mut self, opcode: Opcode, payload: &'a [u8]) -> Result<Step<'a>, Violation> {
         Ok(Step::Event(match opcode {
-            Opcode::Text | Opcode::Binary => data(opcode, payload, self.receiver.delivery)?,
+            Opcode::Text | Opcode::Binary => {
+                let data = data(opcode, payload)?;
+                match self.receiver.delivery {
+                    Delivery::Whole => Event::Message(data),
+                    Delivery::Parts => Event::Part(Part { data, last: true }),
+                }
+            }
             Opcode::Continuation => return Err(Violation::NothingToContinue),
             Opcode::Ping => Event::Ping(payload),
             Opcode::Pong => Event::Pong(payload),
@@ -494,20 +500,16 @@ impl<'a> Events<'a> {
     }
 }
 
-/// The event of a whole message that is text or binary.
+/// A whole message that is text or binary.
 #[inline]
-fn data(opcode: Opcode, payload: &[u8], delivery: Delivery) -> Result<Event<'_>, Violation> {
-    let data = match opcode {
-        Opcode::Text => match simdutf8::basic::from_utf8(payload) {
-            Ok(text) => Message::Text(text),
-            Err(_) => return Err(Violation::InvalidUtf8),
-        },
-        _ => Message::Binary(payload),
-    };
-    Ok(match delivery {
-        Delivery::Whole => Event::Message(data),
-        Delivery::Parts => Event::Part(Part { data, last: true }),
-    })
+fn data(opcode: Opcode, payload: &[u8]) -> Result<Message<'_>, Violation> {
+    if opcode != Opcode::Text {
+        return Ok(Message::Binary(payload));
+    }
+    match simdutf8::basic::from_utf8(payload) {
+        Ok(text) => Ok(Message::Text(text)),
+        Err(_) => Err(Violation::InvalidUtf8),
+    }
 }
 
 #[inline]

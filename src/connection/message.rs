@@ -192,3 +192,22 @@ impl Kind {
         }
     }
 }
+
+/// What is sent in one frame: a message's kind, its bytes, and whether they are to be compressed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Payload<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) compress: Compress,
+}
+
+impl<'a> From<Outgoing<Message<'a>>> for Payload<'a> {
+    #[inline]
+    fn from(Outgoing { content, compress }: Outgoing<Message<'a>>) -> Self {
+        let (kind, bytes) = match content {
+            Message::Text(text) => (Kind::Text, text.as_bytes()),
+            Message::Binary(data) => (Kind::Binary, data),
+        };
+        Self { kind, bytes, compress }
+    }
+}

@@ -29,8 +29,8 @@ pub use receiver::Receiver;
 pub use sender::{MaskKeys, Sender};
 #[cfg(feature = "reactor")]
 pub(crate) use {
-    message::Kind,
-    prepared::{Encoding, encode, encode_payload},
+    message::{Kind, Payload},
+    prepared::{Encoding, encode},
 };
 
 /// A WebSocket connection: a [`Receiver`] and a [`Sender`] tied together, with deadlines.

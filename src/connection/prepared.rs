@@ -1,10 +1,6 @@
 //! Messages that are encoded, and compressed, once for many receivers.
 
-#[cfg(feature = "reactor")]
-use super::message::{Compress, Kind};
-use super::message::{Message, Outgoing, OwnedMessage};
-#[cfg(feature = "reactor")]
-use super::sender::Payload;
+use super::message::{Message, Outgoing, OwnedMessage, Payload};
 use super::sender::write_message;
 use crate::deflate::{History, Sending};
 
@@ -49,7 +45,7 @@ impl Prepared {
         let at = at.unwrap_or_else(|| {
             let mut frame = Vec::new();
             let message = Outgoing { content: self.message(), compress: self.message.compress };
-            encode(message, encoding, &mut frame);
+            encode(message.into(), encoding, &mut frame);
             self.frames.push((encoding, frame));
             self.frames.len() - 1
         });
@@ -58,19 +54,6 @@ impl Prepared {
 }
 
 /// Appends a message to `out` as a server sends it: the same bytes for every receiver of this encoding.
-pub(crate) fn encode(message: Outgoing<Message<'_>>, encoding: Encoding, out: &mut Vec<u8>) {
-    write_message(message.into(), encoding, &mut History::default(), None, out);
-}
-
-/// The same for a message of which the payload is left, which was a legal one.
-#[cfg(feature = "reactor")]
-pub(crate) fn encode_payload(
-    kind: Kind,
-    payload: &[u8],
-    compress: Compress,
-    encoding: Encoding,
-    out: &mut Vec<u8>,
-) {
-    let message = Payload(kind, payload, compress);
-    write_message(message, encoding, &mut History::default(), None, out);
+pub(crate) fn encode(payload: Payload<'_>, encoding: Encoding, out: &mut Vec<u8>) {
+    write_message(payload, encoding, &mut History::default(), None, out);
 }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::message::{Compress, Event, Kind, Message, Outgoing, Part};
+use super::message::{Compress, Event, Kind, Message, Outgoing, Part, Payload};
 use super::prepared::{Encoding, Prepared};
 use crate::close::{Close, CloseCode, REASON_BYTES_MAX};
 use crate::deflate::{Compressor, History, Sending};
@@ -102,30 +102,38 @@ impl Sender {
         message: impl Into<Outgoing<Message<'m>>>,
         out: &mut Vec<u8>,
     ) -> Result<(), SendError> {
+        self.send_payload(message.into().into(), out)
+    }
+
+    #[inline]
+    pub(crate) fn send_payload(
+        &mut self,
+        payload: Payload<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), SendError> {
         self.begin_message(out)?;
         let key = self.next_key();
-        write_message(message.into().into(), self.deflating, &mut self.history, key, out);
+        write_message(payload, self.deflating, &mut self.history, key, out);
         Ok(())
     }
 
     /// As [`send`](Self::send), but where the payload is sent as it lies it is left to the caller, who has to put it
     /// behind what was appended to `out`.
     #[cfg(feature = "reactor")]
-    pub(crate) fn send_but_payload<'m>(
+    pub(crate) fn send_but_payload<'p>(
         &mut self,
-        message: Outgoing<Message<'m>>,
+        payload: Payload<'p>,
         out: &mut Vec<u8>,
-    ) -> Result<&'m [u8], SendError> {
-        let payload = message.content.as_bytes();
-        let deflating = self.deflating.filter(|it| wants(message.compress, it, payload.len()));
+    ) -> Result<&'p [u8], SendError> {
+        let Payload { kind, bytes, compress } = payload;
+        let deflating = self.deflating.filter(|it| wants(compress, it, bytes.len()));
         if self.keys.is_some() || deflating.is_some() {
-            return self.send(message, out).map(|()| &[][..]);
+            return self.send_payload(payload, out).map(|()| &[][..]);
         }
         self.begin_message(out)?;
-        let opcode = message.content.kind().opcode();
-        let payload_bytes = payload.len() as u64;
+        let (opcode, payload_bytes) = (kind.opcode(), bytes.len() as u64);
         FrameHeader { fin: true, rsv1: false, opcode, mask: None, payload_bytes }.write(out);
-        Ok(payload)
+        Ok(bytes)
     }
 
     /// Sends a message that was encoded before.
@@ -425,21 +433,10 @@ impl Start {
     }
 }
 
-/// A message to be written in one frame: its kind, its payload, and whether that is to be compressed.
-#[derive(Clone, Copy)]
-pub(super) struct Payload<'a>(pub(super) Kind, pub(super) &'a [u8], pub(super) Compress);
-
-impl<'a> From<Outgoing<Message<'a>>> for Payload<'a> {
-    #[inline]
-    fn from(Outgoing { content, compress }: Outgoing<Message<'a>>) -> Self {
-        Self(content.kind(), content.as_bytes(), compress)
-    }
-}
-
 /// Appends a message in one frame to `out`, compressed where that is wanted and makes it shorter.
 #[inline]
 pub(super) fn write_message(
-    Payload(kind, payload, compress): Payload<'_>,
+    Payload { kind, bytes: payload, compress }: Payload<'_>,
     deflating: Option<Sending>,
     history: &mut History,
     key: Option<[u8; 4]>,

@@ -9,7 +9,7 @@ use super::slab::ConnectionId;
 use super::world::{Dial, Slot, State, World};
 use super::write::Write;
 use crate::close::CloseCode;
-use crate::connection::{Delivery, Message, Outgoing, Part, Prepared};
+use crate::connection::{Delivery, Message, Outgoing, Part, Payload, Prepared};
 use crate::frame::Role;
 use crate::handshake::ClientRequest;
 
@@ -62,13 +62,14 @@ impl<'a, S> Context<'a, S> {
     }
 
     /// Sends a message.
+    #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Outgoing<Message<'m>>>) -> SendStatus {
-        let message = message.into();
+        let payload = Payload::from(message.into());
         match &mut self.socket {
-            Some(socket) if message.content.as_bytes().len() >= WRITTEN_AT_ONCE_BYTES => {
-                self.world.send_at_once(self.id, message, *socket)
+            Some(socket) if payload.bytes.len() >= WRITTEN_AT_ONCE_BYTES => {
+                self.world.send_at_once(self.id, payload, *socket)
             }
-            _ => self.world.send(self.id, message),
+            _ => self.world.send(self.id, payload),
         }
     }
 
@@ -116,7 +117,7 @@ impl<'a, S> Context<'a, S> {
     /// Publishes to all subscribers of a topic, this connection among them if it is one. It is encoded, and compressed,
     /// once for all that agreed on the same; with context takeover it refers to no earlier message.
     pub fn publish<'m>(&mut self, topic: &str, message: impl Into<Outgoing<Message<'m>>>) {
-        self.world.topics.publish(topic, message.into(), None);
+        self.world.topics.publish(topic, message.into().into(), None);
     }
 
     /// Publishes to all subscribers of a topic but this connection.
@@ -125,7 +126,7 @@ impl<'a, S> Context<'a, S> {
         topic: &str,
         message: impl Into<Outgoing<Message<'m>>>,
     ) {
-        self.world.topics.publish(topic, message.into(), Some(self.id));
+        self.world.topics.publish(topic, message.into().into(), Some(self.id));
     }
 
     /// How many bytes wait for the peer because its socket is full.
@@ -171,7 +172,7 @@ impl<'a, S> Hub<'a, S> {
 
     /// Publishes to all subscribers of a topic.
     pub fn publish<'m>(&mut self, topic: &str, message: impl Into<Outgoing<Message<'m>>>) {
-        self.world.topics.publish(topic, message.into(), None);
+        self.world.topics.publish(topic, message.into().into(), None);
     }
 
     /// Makes a connection, on this loop. [`on_open`](super::Handler::on_open) or

@@ -37,18 +37,31 @@ impl Outbox {
 
     /// Lets `write` append to the last segment.
     pub(super) fn append<R>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> R) -> R {
-        if self.segments.back().is_none_or(|last| last.len() >= SEGMENT_BYTES) {
-            self.segments.push_back(Vec::new());
-        }
-        match self.segments.back_mut() {
-            Some(last) => {
-                let before = last.len();
-                let result = write(last);
-                self.bytes += last.len() - before;
-                result
+        let tail = self.tail();
+        let before = tail.len();
+        let result = write(tail);
+        let appended = tail.len() - before;
+        self.appended(appended);
+        result
+    }
+
+    /// The last segment. What is appended to it has to be [counted](Self::appended).
+    pub(super) fn tail(&mut self) -> &mut Vec<u8> {
+        let tail = match self.segments.pop_back() {
+            Some(last) if last.len() < SEGMENT_BYTES => last,
+            Some(full) => {
+                self.segments.push_back(full);
+                Vec::new()
             }
-            None => write(&mut Vec::new()),
-        }
+            None => Vec::new(),
+        };
+        self.segments.push_back_mut(tail)
+    }
+
+    /// So many bytes were appended to the [last segment](Self::tail): how many wait now.
+    pub(super) fn appended(&mut self, bytes: usize) -> usize {
+        self.bytes += bytes;
+        self.bytes
     }
 
     /// All that waits, a segment at a time.

@@ -4,7 +4,7 @@ use super::handler::Closed;
 use super::slab::ConnectionId;
 use super::world::{Slot, State, World};
 use super::write::{Write, write_behind};
-use crate::connection::{Message, Outgoing, Part, Prepared, Sender};
+use crate::connection::{Outgoing, Part, Payload, Prepared, Sender};
 use crate::error::SendError;
 
 /// What became of a message that was to be sent.
@@ -50,27 +50,28 @@ impl<S> Slot<S> {
 }
 
 impl<S> World<S> {
-    pub(super) fn send(&mut self, id: ConnectionId, message: Outgoing<Message<'_>>) -> SendStatus {
-        self.write(id, |sender, out| sender.send(message, out))
+    #[inline]
+    pub(super) fn send(&mut self, id: ConnectionId, payload: Payload<'_>) -> SendStatus {
+        self.write(id, |sender, out| sender.send_payload(payload, out))
     }
 
     /// Sends a long message: what the socket takes of it is written from where it lies.
     pub(super) fn send_at_once(
         &mut self,
         id: ConnectionId,
-        message: Outgoing<Message<'_>>,
+        payload: Payload<'_>,
         socket: &mut dyn Write,
     ) -> SendStatus {
         let Some(slot) = self.slots.get_mut(id).filter(|_| self.corked == Some(id)) else {
-            return self.send(id, message);
+            return self.send(id, payload);
         };
         let Slot { state: State::Open { sender, .. }, outbox: None, held: None, .. } = slot else {
-            return self.send(id, message);
+            return self.send(id, payload);
         };
         if slot.subscriptions.as_ref().is_some_and(|it| self.topics.has_new(it)) {
-            return self.send(id, message);
+            return self.send(id, payload);
         }
-        let written = sender.send_but_payload(message, &mut self.out).map(|payload| {
+        let written = sender.send_but_payload(payload, &mut self.out).map(|payload| {
             let written = write_behind(&self.out, payload, slot, socket);
             self.out.clear();
             written
@@ -191,40 +192,34 @@ impl<S> World<S> {
         id: ConnectionId,
         write: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), SendError>,
     ) -> SendStatus {
-        let Some(slot) = self.slots.get_mut(id) else {
-            return SendStatus::Dropped(Dropped::NotOpen);
-        };
-        match slot {
-            // The way of nearly all messages: nothing waits that it would have to stand behind.
-            Slot { state: State::Open { sender, .. }, outbox: None, held: None, .. }
-                if self.corked == Some(id)
-                    && !slot.subscriptions.as_ref().is_some_and(|it| self.topics.has_new(it)) =>
-            {
-                let written = write(sender, &mut self.out);
-                slot.status(written, self.out.len() > self.limits.outbox_pause_bytes)
-            }
-            Slot { state: State::Open { .. }, .. } => self.write_behind(id, write),
-            _ => SendStatus::Dropped(Dropped::NotOpen),
-        }
-    }
-
-    /// The same where something may wait already.
-    fn write_behind(
-        &mut self,
-        id: ConnectionId,
-        write: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), SendError>,
-    ) -> SendStatus {
-        self.take_publications(id);
-        let bytes_max = self.limits.outbox_bytes_max;
-        if self.slots.get(id).is_some_and(|slot| slot.is_behind(bytes_max)) {
-            // Without a close frame, which would have to wait too.
-            self.cut(id, Closed::NotReading);
-            return SendStatus::Dropped(Dropped::NotReading);
+        let way_is_free = self.slots.get(id).is_some_and(|slot| {
+            let new = slot.subscriptions.as_ref().is_some_and(|it| self.topics.has_new(it));
+            slot.outbox.is_none() && slot.held.is_none() && !new
+        });
+        if !way_is_free && let Err(dropped) = self.make_way(id) {
+            return SendStatus::Dropped(dropped);
         }
         self.append(id, write)
     }
 
+    /// Puts what was published for a connection before what it is about to be sent, unless it is too far behind already.
+    #[cold]
+    fn make_way(&mut self, id: ConnectionId) -> Result<(), Dropped> {
+        self.take_publications(id);
+        let bytes_max = self.limits.outbox_bytes_max;
+        match self.slots.get(id) {
+            Some(slot @ Slot { state: State::Open { .. }, .. }) if slot.is_behind(bytes_max) => {
+                // Without a close frame, which would have to wait too.
+                self.cut(id, Closed::NotReading);
+                Err(Dropped::NotReading)
+            }
+            Some(Slot { state: State::Open { .. }, .. }) => Ok(()),
+            Some(_) | None => Err(Dropped::NotOpen),
+        }
+    }
+
     /// Lets `write` append to the output of a connection that is open.
+    #[inline]
     pub(super) fn append(
         &mut self,
         id: ConnectionId,
@@ -233,15 +228,19 @@ impl<S> World<S> {
         let Some(slot) = self.slots.get_mut(id) else {
             return SendStatus::Dropped(Dropped::NotOpen);
         };
-        let State::Open { sender, .. } = &mut slot.state else {
+        let Slot { state: State::Open { sender, .. }, outbox, .. } = slot else {
             return SendStatus::Dropped(Dropped::NotOpen);
         };
-        let (written, waiting) = match &mut slot.outbox {
-            None if self.corked == Some(id) => (write(sender, &mut self.out), self.out.len()),
-            outbox => {
-                let outbox = outbox.get_or_insert_default();
-                (outbox.append(|out| write(sender, out)), outbox.bytes())
-            }
+        let out = match outbox {
+            None if self.corked == Some(id) => &mut self.out,
+            _ => outbox.get_or_insert_default().tail(),
+        };
+        let before = out.len();
+        let written = write(sender, out);
+        let after = out.len();
+        let waiting = match outbox {
+            None => after,
+            Some(outbox) => outbox.appended(after - before),
         };
         let status = slot.status(written, waiting > self.limits.outbox_pause_bytes);
         if slot.outbox.is_some() {

@@ -321,9 +321,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     }
 }
 
-/// What became of a run of bytes.
+/// What became of a run of bytes, or of an event.
 enum Handled {
-    /// All of it is handled.
+    /// It is handled, all of it.
     All,
     /// The rest has to wait.
     Some,
@@ -349,51 +349,73 @@ fn handle_events<H: Handler, N: Net>(
             break Handled::Closed;
         }
         let before = world.before_event(id);
-        let next = match before {
+        match before {
             BeforeEvent::Wait => break Handled::Some,
-            BeforeEvent::Flooded => Err(events.fail(Violation::TooManyPings)),
-            BeforeEvent::Discard => events.next(),
-            BeforeEvent::Deliver(delivery) => {
-                events.set_delivery(delivery);
-                events.next()
+            BeforeEvent::Flooded => {
+                world.fail(id, events.fail(Violation::TooManyPings));
+                break Handled::Closed;
             }
+            BeforeEvent::Deliver(delivery) => events.set_delivery(delivery),
+            BeforeEvent::Discard => {}
+        }
+        let next = match events.whole_message() {
+            Some(message) => message.map(|message| Some(Event::Message(message))),
+            None => events.next_of_any_kind(),
         };
-        let event = match next {
-            Ok(Some(event)) => event,
+        let message = match next {
+            Ok(Some(Event::Message(message))) => message,
+            Ok(Some(event)) => {
+                let deliver = matches!(before, BeforeEvent::Deliver(_));
+                match handle_event(handler, world, id, &event, deliver, &mut line) {
+                    Handled::All | Handled::Some => continue,
+                    Handled::Closed => break Handled::Closed,
+                }
+            }
             Ok(None) => break Handled::All,
             Err(violation) => {
                 world.fail(id, violation);
                 break Handled::Closed;
             }
         };
-        match event {
-            Event::Message(_) | Event::Part(_) | Event::Pong(_)
-                if matches!(before, BeforeEvent::Discard) => {}
-            Event::Message(message) => {
-                messages = true;
-                handler.on_message(&mut Context::reading(world, id, &mut line), message)
-            }
-            Event::Part(part) => {
-                messages = true;
-                handler.on_part(&mut Context::reading(world, id, &mut line), part)
-            }
-            Event::Pong(payload) => {
-                handler.on_pong(&mut Context::reading(world, id, &mut line), payload)
-            }
-            Event::Ping(_) => {
-                world.note(id, &event);
-                world.flush_owed(id);
-            }
-            Event::Close(close) => {
-                world.note(id, &event);
-                let closed = Closed::Agreed { code: close.code, reason: close.reason.into() };
-                world.end(id, closed);
-                break Handled::Closed;
-            }
+        if let BeforeEvent::Deliver(_) = before {
+            messages = true;
+            handler.on_message(&mut Context::reading(world, id, &mut line), message);
         }
     };
     if messages {
         world.heard_messages(id);
     }
     handled
+}
+
+/// Hands over what is no whole message.
+#[inline(never)]
+fn handle_event<H: Handler, N: Net>(
+    handler: &mut H,
+    world: &mut World<H::Session>,
+    id: ConnectionId,
+    event: &Event<'_>,
+    deliver: bool,
+    line: &mut Line<'_, N>,
+) -> Handled {
+    match *event {
+        Event::Part(part) if deliver => {
+            world.heard_messages(id);
+            handler.on_part(&mut Context::reading(world, id, line), part)
+        }
+        Event::Pong(payload) if deliver => {
+            handler.on_pong(&mut Context::reading(world, id, line), payload)
+        }
+        Event::Message(_) | Event::Part(_) | Event::Pong(_) => {}
+        Event::Ping(_) => {
+            world.note(id, event);
+            world.flush_owed(id);
+        }
+        Event::Close(close) => {
+            world.note(id, event);
+            world.end(id, Closed::Agreed { code: close.code, reason: close.reason.into() });
+            return Handled::Closed;
+        }
+    }
+    Handled::All
 }

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::slab::ConnectionId;
-use crate::connection::{Compress, Encoding, Kind, Message, Outgoing, encode, encode_payload};
+use crate::connection::{Compress, Encoding, Kind, Payload, encode};
 
 /// All topics of a loop, and the log of the turn.
 #[derive(Default)]
@@ -69,7 +69,7 @@ impl Topics {
     pub(super) fn publish(
         &mut self,
         name: &str,
-        message: Outgoing<Message<'_>>,
+        payload: Payload<'_>,
         except: Option<ConnectionId>,
     ) {
         let Some(&topic) = self.by_name.get(name) else { return };
@@ -78,10 +78,10 @@ impl Topics {
             self.dirty.push(topic);
         }
         let start = self.frames.len();
-        encode(message, None, &mut self.frames);
-        let Outgoing { content, compress } = message;
+        encode(payload, None, &mut self.frames);
         let frame = start..self.frames.len();
-        let (kind, payload_bytes) = (content.kind(), content.as_bytes().len());
+        let Payload { kind, bytes, compress } = payload;
+        let payload_bytes = bytes.len();
         self.log.push(Publication { topic, except, kind, compress, frame, payload_bytes });
     }
 
@@ -195,13 +195,9 @@ impl Topics {
             let Publication { kind, compress, frame: plain, payload_bytes, .. } = publication;
             let payload = self.frames.get(plain.end - payload_bytes..plain.end);
             let start = compressed.bytes.len();
-            encode_payload(
-                *kind,
-                payload.unwrap_or_default(),
-                *compress,
-                encoding,
-                &mut compressed.bytes,
-            );
+            let bytes = payload.unwrap_or_default();
+            let payload = Payload { kind: *kind, bytes, compress: *compress };
+            encode(payload, encoding, &mut compressed.bytes);
             *frame = Some(start..compressed.bytes.len());
         }
         at
