@@ -11,10 +11,12 @@ use std::time::Duration;
 
 use tautline::handshake::{Agreed, ClientRequest, UrlError};
 use tautline::reactor::{Closed, ConnectionId, Context, Handle, Handler, Hub, SendStatus};
+use tautline::tls::{ClientTls, TlsError};
 use tautline::{CloseCode, Deflate, Message, Reactor};
 
 const USAGE: &str = "\
 Usage: client URL [--origin ORIGIN] [--protocol NAME]... [--deflate]
+                  [--tls-root FILE]
 
 Sends each line of the standard input as a text message, and prints each message
 that comes on a line of the standard output. Ends when the input ends, or when
@@ -22,7 +24,9 @@ the server closes. Binary messages are printed as their length.
 
   --origin ORIGIN   what a browser would say of its page: https://example.com
   --protocol NAME   a subprotocol to ask for; the best liked one comes first
-  --deflate         offer compressed messages";
+  --deflate         offer compressed messages
+  --tls-root FILE   for wss://, trust the certificates in this file (PEM) instead
+                    of those that this machine trusts";
 
 /// What the input has next: a line, its end, or what is wrong with it.
 type Input = Result<Option<String>, String>;
@@ -151,17 +155,22 @@ fn read_input(handle: &Handle<Terminal>, next: &mpsc::Sender<()>, asked: &mpsc::
     }
 }
 
-fn parse(mut arguments: impl Iterator<Item = String>) -> Result<ClientRequest, String> {
+/// What to ask for, and the file with whom to trust.
+type Asked = (ClientRequest, Option<String>);
+
+fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Asked, String> {
     let mut url = None;
     let mut origin = None;
     let mut protocols = Vec::new();
     let mut deflate = false;
+    let mut tls_root = None;
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
         match argument.as_str() {
             "--origin" => origin = Some(value()?),
             "--protocol" => protocols.push(value()?),
             "--deflate" => deflate = true,
+            "--tls-root" => tls_root = Some(value()?),
             other if other.starts_with('-') || url.is_some() => {
                 return Err(format!("unknown argument {other}"));
             }
@@ -180,14 +189,20 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<ClientRequest, S
     if let Some(origin) = origin {
         request = request.origin(&origin).map_err(|error| error.to_string())?;
     }
-    if request.url().is_secure() {
-        return Err("wss:// needs TLS, which is not supported yet: use ws://".into());
+    Ok((request, tls_root))
+}
+
+/// Whom to trust, where that is asked.
+fn trust(request: &ClientRequest, root: Option<String>) -> Result<Option<ClientTls>, TlsError> {
+    match root {
+        Some(root) => ClientTls::trusting(root).map(Some),
+        None if request.url().is_secure() => ClientTls::platform().map(Some),
+        None => Ok(None),
     }
-    Ok(request)
 }
 
 /// True where the connection was made and closed in order.
-fn run(request: ClientRequest) -> std::io::Result<bool> {
+fn run(request: ClientRequest, tls: Option<ClientTls>) -> std::io::Result<bool> {
     let url = request.url();
     let addresses = (url.host(), url.port()).to_socket_addrs().map_err(|error| {
         std::io::Error::new(
@@ -204,6 +219,9 @@ fn run(request: ClientRequest) -> std::io::Result<bool> {
         failed: false,
     };
     let mut reactor = Reactor::new(terminal)?;
+    if let Some(tls) = tls {
+        reactor = reactor.client_tls(tls);
+    }
     let handle = reactor.handle();
     let dial = |terminal: &mut Terminal, hub: &mut Hub<'_, ()>| terminal.dial(hub);
     handle.post(dial).map_err(std::io::Error::other)?;
@@ -221,14 +239,21 @@ fn main() -> ExitCode {
         println!("{USAGE}");
         return ExitCode::SUCCESS;
     }
-    let request = match parse(arguments.into_iter()) {
-        Ok(request) => request,
+    let (request, root) = match parse(arguments.into_iter()) {
+        Ok(asked) => asked,
         Err(wrong) => {
             eprintln!("client: {wrong}\n\n{USAGE}");
             return ExitCode::from(2);
         }
     };
-    match run(request) {
+    let tls = match trust(&request, root) {
+        Ok(tls) => tls,
+        Err(error) => {
+            eprintln!("client: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    match run(request, tls) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

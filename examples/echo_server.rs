@@ -2,23 +2,31 @@
 //!
 //! `cargo run --release --example echo_server -- --listen 127.0.0.1:9001`
 
+use std::error::Error;
 use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
 use tautline::reactor::{Context, Handle, Handler};
+use tautline::tls::ServerTls;
 use tautline::{Deflate, Limits, Message, Origins, Reactor};
 
 const USAGE: &str = "\
 Usage: echo_server [--listen ADDRESS] [--threads N] [--max-message BYTES] [--broadcast]
                    [--deflate [--takeover]]
+                   [--tls-cert FILE --tls-key FILE | --tls-self-signed]
 
   --listen ADDRESS      where to listen (default 127.0.0.1:9001; port 0 finds one)
   --threads N           how many loops serve clients, each on a thread of its own (default 1)
   --max-message BYTES   the longest message that is accepted (default 1048576)
   --broadcast           send each message to all clients instead of back
   --deflate             compress messages, with each client that offers it
-  --takeover            let a compressed message refer to those before it";
+  --takeover            let a compressed message refer to those before it
+  --tls-cert FILE       speak TLS, and show this certificate, with its chain (PEM)
+  --tls-key FILE        the key of the certificate (PEM)
+  --tls-self-signed     speak TLS, for trying out: with a certificate for localhost
+                        that is made now, and its fingerprint printed";
 
 #[derive(Default)]
 struct Echo {
@@ -67,6 +75,9 @@ struct Options {
     broadcast: bool,
     deflate: Option<Deflate>,
     takeover: bool,
+    tls_cert: Option<String>,
+    tls_key: Option<String>,
+    tls_self_signed: bool,
     limits: Limits,
 }
 
@@ -78,6 +89,9 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
         broadcast: false,
         deflate: None,
         takeover: false,
+        tls_cert: None,
+        tls_key: None,
+        tls_self_signed: false,
         limits: Limits::default(),
     };
     while let Some(argument) = arguments.next() {
@@ -99,6 +113,9 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
             "--broadcast" => options.broadcast = true,
             "--deflate" => options.deflate = Some(Deflate::default()),
             "--takeover" => options.takeover = true,
+            "--tls-cert" => options.tls_cert = Some(value()?),
+            "--tls-key" => options.tls_key = Some(value()?),
+            "--tls-self-signed" => options.tls_self_signed = true,
             other => return Err(format!("unknown argument {other}")),
         }
     }
@@ -110,7 +127,31 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
         None if options.takeover => return Err("--takeover is for --deflate".into()),
         None => {}
     }
+    match (&options.tls_cert, &options.tls_key) {
+        (None, None) => {}
+        (Some(_), Some(_)) if !options.tls_self_signed => {}
+        (Some(_), Some(_)) => return Err("--tls-self-signed makes a certificate of its own".into()),
+        (Some(_), None) => return Err("--tls-cert needs --tls-key".into()),
+        (None, Some(_)) => return Err("--tls-key needs --tls-cert".into()),
+    }
     Ok(options)
+}
+
+/// The certificate that is to be shown, if TLS is to be spoken.
+fn tls(options: &Options) -> Result<Option<ServerTls>, Box<dyn Error>> {
+    if let (Some(cert), Some(key)) = (&options.tls_cert, &options.tls_key) {
+        return Ok(Some(ServerTls::from_files(&[(cert, key)])?));
+    }
+    if !options.tls_self_signed {
+        return Ok(None);
+    }
+    let names = ["localhost", "127.0.0.1", "::1"].map(String::from);
+    let made = rcgen::generate_simple_self_signed(names)?;
+    let fingerprint: Vec<_> =
+        Sha256::digest(made.cert.der()).iter().map(|byte| format!("{byte:02X}")).collect();
+    eprintln!("self-signed certificate, SHA-256 {}", fingerprint.join(":"));
+    let (chain, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+    Ok(Some(ServerTls::from_pem(chain.as_bytes(), key.as_bytes())?))
 }
 
 fn main() -> ExitCode {
@@ -126,8 +167,16 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let ran = match listen(&options) {
-        Ok(reactors) => serve(reactors),
+    let tls = match tls(&options) {
+        Ok(tls) => tls,
+        Err(error) => {
+            eprintln!("echo_server: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    let scheme = if tls.is_some() { "wss" } else { "ws" };
+    let ran = match listen(&options, tls) {
+        Ok(reactors) => serve(reactors, scheme),
         Err(error) => {
             eprintln!("echo_server: --listen {}: {error}", options.listen);
             return ExitCode::from(2);
@@ -143,12 +192,15 @@ fn main() -> ExitCode {
 }
 
 /// A loop for each thread. Where there are several, they share the address and know each other.
-fn listen(options: &Options) -> io::Result<Vec<Reactor<Echo>>> {
+fn listen(options: &Options, tls: Option<ServerTls>) -> io::Result<Vec<Reactor<Echo>>> {
     let reactor = || {
         let echo = Echo { broadcast: options.broadcast, ..Echo::default() };
         let mut reactor = Reactor::new(echo)?.limits(options.limits.clone()).origins(Origins::Any);
         if let Some(deflate) = options.deflate {
             reactor = reactor.deflate(deflate);
+        }
+        if let Some(tls) = &tls {
+            reactor = reactor.server_tls(tls.clone());
         }
         io::Result::Ok(reactor)
     };
@@ -172,12 +224,12 @@ fn listen(options: &Options) -> io::Result<Vec<Reactor<Echo>>> {
 }
 
 /// Runs the first loop on this thread, and each other one on its own.
-fn serve(reactors: Vec<Reactor<Echo>>) -> io::Result<()> {
+fn serve(reactors: Vec<Reactor<Echo>>, scheme: &str) -> io::Result<()> {
     let mut reactors = reactors.into_iter();
     let Some(first) = reactors.next() else { return Ok(()) };
     for address in first.local_addrs()? {
         // Whoever started it may not care.
-        let _ = writeln!(io::stdout(), "listening on ws://{address}");
+        let _ = writeln!(io::stdout(), "listening on {scheme}://{address}");
     }
     for reactor in reactors {
         std::thread::Builder::new().spawn(move || {

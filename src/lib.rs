@@ -92,6 +92,7 @@
 //! | feature | default | what it adds |
 //! | --- | --- | --- |
 //! | `reactor` | yes | [`Reactor`], on mio |
+//! | `tls` | yes | `wss://` for the event loop, and for the blocking client: rustls with ring; brings `reactor` with it |
 //! | `client` | yes | [`Client`], on blocking sockets |
 //! | `deflate` | yes | [`Deflate`], compressed messages (RFC 7692) |
 //!
@@ -126,6 +127,8 @@ mod limits;
 mod random;
 #[cfg(feature = "reactor")]
 pub mod reactor;
+#[cfg(feature = "tls")]
+pub mod tls;
 pub mod utf8;
 
 #[cfg(feature = "client")]

@@ -68,6 +68,10 @@ pub struct Limits {
     pub handshakes_max: usize,
     /// The same, from one address: RFC 6455 section 10.4 asks for it. Default 1,024; beyond it 503.
     pub handshakes_per_address_max: usize,
+    /// Steps of TLS handshakes in one turn of the loop, each of which may cost a signature: half a millisecond with RSA.
+    /// Default 4; the others wait for the next turns, so that a storm of new connections does not stall those that are
+    /// open.
+    pub tls_handshakes_per_turn_max: usize,
     /// Tasks from other threads that may wait for the loop. Default 65,536; beyond it the poster gets an error.
     pub posts_max: usize,
 }
@@ -94,6 +98,7 @@ impl Default for Limits {
             connections_max: 1_000_000,
             handshakes_max: 16_384,
             handshakes_per_address_max: 1_024,
+            tls_handshakes_per_turn_max: 4,
             posts_max: 65_536,
         }
     }

@@ -9,8 +9,10 @@
 //! # Ok::<(), tautline::client::ClientError>(())
 //! ```
 
+mod wire;
+
 use std::fmt;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind};
 use std::net::{Shutdown, TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,11 +23,14 @@ use crate::error::{SendError, Violation};
 use crate::handshake::{Agreed, AnswerError, ClientRequest, UrlError};
 use crate::limits::Limits;
 use crate::random::RandomKeys;
+#[cfg(feature = "tls")]
+use crate::tls::{ClientTls, TlsError};
+use wire::Wire;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 64 * 1024;
 
-/// Connects to a `ws://` URL and waits until the connection is open.
+/// Connects to a `ws://` or `wss://` URL and waits until the connection is open.
 ///
 /// # Errors
 ///
@@ -37,7 +42,7 @@ pub fn connect(url: &str) -> Result<Client, ClientError> {
 
 /// A connection on a blocking socket.
 pub struct Client {
-    stream: TcpStream,
+    wire: Wire,
     connection: Connection,
     agreed: Agreed,
     received: Vec<u8>,
@@ -52,22 +57,68 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects with a request and limits of your own.
+    /// Connects with a request and limits of your own. A server with TLS has to be one that this machine trusts.
     ///
     /// # Errors
     ///
     /// As [`connect`].
     pub fn connect(request: &ClientRequest, limits: Limits) -> Result<Self, ClientError> {
-        let started = Instant::now();
-        let left = || match limits.handshake_within.checked_sub(started.elapsed()) {
-            Some(left) if !left.is_zero() => Ok(left),
-            _ => Err(ClientError::TimedOut),
-        };
-        let mut stream = open_stream(request, left)?;
+        #[cfg(feature = "tls")]
+        if request.url().is_secure() {
+            return Self::connect_tls(request, limits, &ClientTls::platform()?);
+        }
+        if request.url().is_secure() {
+            return Err(ClientError::NoTls);
+        }
+        let left = left(limits.handshake_within);
+        let wire = Wire::plain(open_stream(request, &left)?);
+        Self::open(wire, request, limits, left)
+    }
+
+    /// Connects to a `wss://` URL, and trusts whom you say. With a `ws://` URL it is [`connect`](Self::connect).
+    ///
+    /// # Errors
+    ///
+    /// As [`connect`], and [`ClientError::Tls`] where the server is not trusted or does not trust us.
+    #[cfg(feature = "tls")]
+    pub fn connect_tls(
+        request: &ClientRequest,
+        limits: Limits,
+        tls: &ClientTls,
+    ) -> Result<Self, ClientError> {
+        if !request.url().is_secure() {
+            return Self::connect(request, limits);
+        }
+        let left = left(limits.handshake_within);
+        let stream = open_stream(request, &left)?;
+        let mut wire = Wire::secure(stream, tls.session(request.url().host())?)?;
+        loop {
+            wire.stream.set_write_timeout(Some(left()?))?;
+            wire.stream.set_read_timeout(Some(left()?))?;
+            match wire.secured() {
+                Ok(true) => return Self::open(wire, request, limits, left),
+                Ok(false) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => return Err(ClientError::TimedOut),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// The opening handshake.
+    fn open(
+        mut wire: Wire,
+        request: &ClientRequest,
+        limits: Limits,
+        left: impl Fn() -> Result<Duration, ClientError>,
+    ) -> Result<Self, ClientError> {
         let mut out = Vec::new();
         let mut handshake = request.write(rand::random(), &mut out);
-        stream.set_write_timeout(Some(left()?))?;
-        stream.write_all(&out)?;
+        wire.stream.set_write_timeout(Some(left()?))?;
+        let mut written = 0;
+        while written < out.len() || wire.waits() {
+            written += wire.write(out.get(written..).unwrap_or_default())?;
+        }
         out.clear();
 
         let mut received = vec![0; READ_BYTES];
@@ -76,8 +127,8 @@ impl Client {
             if end == received.len() {
                 received.resize(end.saturating_mul(2), 0);
             }
-            stream.set_read_timeout(Some(left()?))?;
-            end += match stream.read(received.get_mut(end..).unwrap_or_default()) {
+            wire.stream.set_read_timeout(Some(left()?))?;
+            end += match wire.read(received.get_mut(end..).unwrap_or_default()) {
                 Ok(0) => return Err(io::Error::from(ErrorKind::UnexpectedEof).into()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) if is_timeout(&error) => return Err(ClientError::TimedOut),
@@ -85,13 +136,13 @@ impl Client {
             };
             let buffered = received.get(..end).unwrap_or_default();
             if let Some((consumed, agreed)) = handshake.receive(buffered, &limits)? {
-                stream.set_read_timeout(None)?;
+                wire.stream.set_read_timeout(None)?;
                 let pong_within = limits.pong_within;
                 let limits = Arc::new(limits);
                 let connection = Connection::client(&agreed, &limits, Instant::now(), RandomKeys);
                 let unread = consumed..end;
                 return Ok(Self {
-                    stream,
+                    wire,
                     connection,
                     agreed,
                     received,
@@ -113,7 +164,7 @@ impl Client {
 
     /// The socket.
     pub fn stream(&self) -> &TcpStream {
-        &self.stream
+        &self.wire.stream
     }
 
     /// How long [`read`](Self::read) waits for a message; `None`, the default, waits as long as the peer lives.
@@ -144,7 +195,7 @@ impl Client {
                 Ok(None) if self.closed.is_some() => return Ok(None),
                 Ok(None) => self.fill(give_up)?,
                 Err(violation) => {
-                    let _ = self.stream.shutdown(Shutdown::Write);
+                    self.wire.end();
                     self.wait_for_end();
                     return Err(violation.into());
                 }
@@ -250,8 +301,8 @@ impl Client {
             let until = [give_up, self.connection.deadline()].into_iter().flatten().min();
             let wait =
                 until.map(|it| it.saturating_duration_since(now).max(Duration::from_millis(1)));
-            self.stream.set_read_timeout(wait)?;
-            match self.stream.read(&mut self.received) {
+            self.wire.stream.set_read_timeout(wait)?;
+            match self.wire.read(&mut self.received) {
                 Ok(0) => {
                     let ended = || ErrorKind::UnexpectedEof.into();
                     return Err(self.broken.take().unwrap_or_else(ended).into());
@@ -288,9 +339,10 @@ impl Client {
     fn write_until(&mut self, give_up: Option<Instant>) -> Result<(), ClientError> {
         let mut written = 0;
         let result = loop {
-            let Some(rest) = self.out.get(written..).filter(|rest| !rest.is_empty()) else {
+            let rest = self.out.get(written..).unwrap_or_default();
+            if rest.is_empty() && !self.wire.waits() {
                 break Ok(());
-            };
+            }
             let now = Instant::now();
             let stalled = now.checked_add(self.pong_within);
             let closing =
@@ -300,10 +352,10 @@ impl Client {
             if wait.is_some_and(|wait| wait.is_zero()) {
                 break Err(ClientError::TimedOut);
             }
-            if let Err(error) = self.stream.set_write_timeout(wait) {
+            if let Err(error) = self.wire.stream.set_write_timeout(wait) {
                 break Err(error.into());
             }
-            match self.stream.write(rest) {
+            match self.wire.write(rest) {
                 Ok(count) => written += count,
                 Err(error) if is_timeout(&error) => break Err(ClientError::TimedOut),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -320,24 +372,25 @@ impl Client {
         let Some(until) = self.connection.deadline() else { return };
         loop {
             let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() || self.stream.set_read_timeout(Some(left)).is_err() {
+            if left.is_zero() || self.wire.stream.set_read_timeout(Some(left)).is_err() {
                 break;
             }
-            match self.stream.read(&mut self.received) {
+            match self.wire.read(&mut self.received) {
                 Ok(count) if count > 0 => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 _ => break,
             }
         }
         self.unread = 0..0;
-        let _ = self.stream.shutdown(Shutdown::Both);
+        self.wire.end();
+        let _ = self.wire.stream.shutdown(Shutdown::Both);
     }
 }
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
-            .field("stream", &self.stream)
+            .field("stream", &self.wire.stream)
             .field("closed", &self.closed)
             .finish_non_exhaustive()
     }
@@ -349,15 +402,21 @@ enum Occurred {
     Other,
 }
 
+/// How much of the time is left, from now on.
+fn left(within: Duration) -> impl Fn() -> Result<Duration, ClientError> {
+    let started = Instant::now();
+    move || match within.checked_sub(started.elapsed()) {
+        Some(left) if !left.is_zero() => Ok(left),
+        _ => Err(ClientError::TimedOut),
+    }
+}
+
 /// Connects to the first address of the host that answers.
 fn open_stream(
     request: &ClientRequest,
     left: impl Fn() -> Result<Duration, ClientError>,
 ) -> Result<TcpStream, ClientError> {
     let url = request.url();
-    if url.is_secure() {
-        return Err(ClientError::NoTls);
-    }
     let mut failed = None;
     for address in (url.host(), url.port()).to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, left()?) {
@@ -395,6 +454,9 @@ pub enum ClientError {
     Io(io::Error),
     /// The time was over.
     TimedOut,
+    /// The server is not trusted, does not trust us, or does not speak TLS.
+    #[cfg(feature = "tls")]
+    Tls(TlsError),
     /// A `wss://` URL: this build has no TLS.
     NoTls,
 }
@@ -411,7 +473,9 @@ impl fmt::Display for ClientError {
             }
             Self::Io(error) => error.fmt(f),
             Self::TimedOut => write!(f, "the server did not answer in time"),
-            Self::NoTls => write!(f, "wss:// needs TLS, which is not supported yet: use ws://"),
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => error.fmt(f),
+            Self::NoTls => write!(f, "wss:// needs TLS: build with the feature tls, or use ws://"),
         }
     }
 }
@@ -442,8 +506,20 @@ impl From<SendError> for ClientError {
     }
 }
 
+#[cfg(feature = "tls")]
+impl From<TlsError> for ClientError {
+    fn from(error: TlsError) -> Self {
+        Self::Tls(error)
+    }
+}
+
 impl From<io::Error> for ClientError {
     fn from(error: io::Error) -> Self {
+        #[cfg(feature = "tls")]
+        let error = match error.downcast::<TlsError>() {
+            Ok(error) => return Self::Tls(error),
+            Err(error) => error,
+        };
         Self::Io(error)
     }
 }

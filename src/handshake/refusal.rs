@@ -55,6 +55,8 @@ pub enum Refusal {
     TooManyExtensions,
     /// Bytes after the request and before our answer: 400. Told by whoever reads the socket.
     EarlyBytes,
+    /// Plain HTTP, where TLS is spoken: 400. Told by whoever reads the socket.
+    PlainHttp,
     /// The request was not whole in time: 408. Told by whoever has the clock.
     Timeout,
     /// Too many connections, or too many in their handshake: 503. Told by whoever counts them.
@@ -89,7 +91,8 @@ impl Refusal {
             | Self::TooManySubprotocols
             | Self::Extensions
             | Self::TooManyExtensions
-            | Self::EarlyBytes => Status::BAD_REQUEST,
+            | Self::EarlyBytes
+            | Self::PlainHttp => Status::BAD_REQUEST,
             Self::OriginInvalid | Self::OriginRepeated | Self::OriginNotAllowed => {
                 Status::FORBIDDEN
             }
@@ -152,6 +155,7 @@ impl Refusal {
             Self::Extensions => "Sec-WebSocket-Extensions does not follow the grammar",
             Self::TooManyExtensions => "too many extensions",
             Self::EarlyBytes => "bytes arrived before the handshake was answered",
+            Self::PlainHttp => "TLS is spoken here: use wss:// or https://",
             Self::Timeout => "the request was not complete in time",
             Self::Overload => "too many connections at the moment",
         }

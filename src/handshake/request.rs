@@ -22,6 +22,7 @@ pub struct HttpRequest<'h> {
     pub(crate) host: Authority<'h>,
     pub(crate) origin: Option<Origin<'h>>,
     pub(crate) fields: Fields<'h>,
+    pub(crate) client_certificate: Option<&'h [u8]>,
 }
 
 impl<'h> HttpRequest<'h> {
@@ -63,6 +64,12 @@ impl<'h> HttpRequest<'h> {
     /// The same as text; `None` also where the value is not UTF-8.
     pub fn field_text(&self, name: &str) -> Option<&'h str> {
         std::str::from_utf8(self.field(name)?).ok()
+    }
+
+    /// The certificate that the client has shown and that was verified, in DER (X.509): who the client is, where the server
+    /// [requires one](https://docs.rs/tautline/latest/tautline/tls/struct.ServerTls.html#method.require_clients_of).
+    pub fn client_certificate(&self) -> Option<&'h [u8]> {
+        self.client_certificate
     }
 
     /// All fields.

@@ -111,6 +111,7 @@ fn parse<'h>(head: &'h [u8], policy: &Policy<'_>) -> Result<Opening<'h>, Refusal
         host: parts.authority.unwrap_or(host),
         origin: seen.origin.map(parse_origin).transpose()?,
         fields: Fields::of_head(head),
+        client_certificate: None,
     };
     if !seen.wants_upgrade() {
         return Ok(Opening::Plain(http));

@@ -9,10 +9,13 @@ use super::Reactor;
 use super::handler::Handler;
 use super::net::Net;
 use super::socket::{Inbound, Socket};
+use super::tls::Tls;
 use super::world::{Slot, State};
 use crate::frame::Role;
 use crate::handshake::Refusal;
 use crate::limits::Limits;
+#[cfg(feature = "tls")]
+use crate::tls::ServerTls;
 
 /// Connections accepted in a row, after which the others have their turn.
 const ACCEPTS_MAX: usize = 256;
@@ -24,12 +27,23 @@ const RETRY_AFTER: Duration = Duration::from_millis(100);
 pub(super) struct Listener<L> {
     pub(super) listener: L,
     /// Connections may wait.
-    waiting: bool,
+    pub(super) waiting: bool,
+    /// What is shown to those who connect.
+    #[cfg(feature = "tls")]
+    pub(super) tls: Option<ServerTls>,
 }
 
 impl<L> Listener<L> {
-    pub(super) fn new(listener: L) -> Self {
-        Self { listener, waiting: false }
+    /// The TLS of a connection that was accepted, if it is to have any.
+    #[cfg(feature = "tls")]
+    fn tls(&self) -> io::Result<Option<Box<Tls>>> {
+        let session = self.tls.as_ref().map(ServerTls::session).transpose()?;
+        Ok(session.map(Tls::new))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn tls(&self) -> io::Result<Option<Box<Tls>>> {
+        Ok(None)
     }
 }
 
@@ -112,7 +126,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             match self.net.accept(&listener.listener) {
                 Ok((stream, address)) => {
                     self.accepting.progress(self.world.now);
-                    self.admit(stream, address);
+                    // It fails where there is no randomness, and then nothing can be said.
+                    if let Ok(tls) = listener.tls() {
+                        self.admit(stream, address, tls);
+                    }
                 }
                 Err(error) => match error.kind() {
                     ErrorKind::WouldBlock => {
@@ -173,14 +190,16 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     }
 
     /// Gives an accepted connection its place.
-    fn admit(&mut self, mut stream: N::Stream, address: SocketAddr) {
+    fn admit(&mut self, mut stream: N::Stream, address: SocketAddr, tls: Option<Box<Tls>>) {
         let full = self.world.slots.len() >= self.world.limits.connections_max;
         let from = address.ip();
         if full || !self.world.openings.enter(from, &self.world.limits) {
             // Whoever is over the limit costs no place: the answer is lost where the socket does not take it now.
-            let mut answer = Vec::new();
-            Refusal::Overload.response().write(false, &mut answer);
-            let _ = self.net.write(&mut stream, &answer);
+            if tls.is_none() {
+                let mut answer = Vec::new();
+                Refusal::Overload.response().write(false, &mut answer);
+                let _ = self.net.write(&mut stream, &answer);
+            }
             let _ = self.net.shutdown(&mut stream);
             // A request that was not read would turn the end into a reset, which may overtake the answer.
             let _ = self.net.read(&mut stream, &mut self.receive_buffer);
@@ -191,7 +210,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         match self.world.slots.insert(Slot::new(Role::Server, H::Session::default(), state)) {
             Ok(id) => {
                 self.world.schedule(id);
-                self.settle_in(id, stream, Inbound::Request(address, None));
+                self.settle_in(id, stream, tls, Inbound::Request(address, None));
             }
             Err(slot) => self.world.openings.leave(&slot.state),
         }
@@ -202,6 +221,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         &mut self,
         id: super::ConnectionId,
         mut stream: N::Stream,
+        tls: Option<Box<Tls>>,
         inbound: Inbound,
     ) {
         if let Err(error) = self.net.register(&mut stream, id.to_token()) {
@@ -212,7 +232,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             self.sockets.resize_with(index + 1, || None);
         }
         if let Some(place) = self.sockets.get_mut(index) {
-            *place = Some(Socket::new(stream, inbound));
+            *place = Some(Socket::new(stream, tls, inbound));
         }
     }
 }

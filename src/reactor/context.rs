@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::sending::SendStatus;
 use super::slab::ConnectionId;
+use super::tls::Tls;
 use super::world::{Dial, Slot, State, World};
 use super::write::Write;
 use crate::close::CloseCode;
@@ -35,9 +36,9 @@ impl<'a, S> Context<'a, S> {
     pub(super) fn reading(
         world: &'a mut World<S>,
         id: ConnectionId,
-        socket: &'a mut dyn Write,
+        socket: Option<&'a mut dyn Write>,
     ) -> Self {
-        Self { world, id, socket: Some(socket) }
+        Self { world, id, socket }
     }
 
     /// Which connection this is.
@@ -190,22 +191,35 @@ impl<'a, S> Hub<'a, S> {
         request: ClientRequest,
         session: S,
     ) -> Result<ConnectionId, ConnectError> {
-        if request.url().is_secure() {
-            return Err(ConnectError::NoTls);
-        }
         if self.world.shutdown.is_some() {
             return Err(ConnectError::ShuttingDown);
         }
         if self.world.slots.len() >= self.world.limits.connections_max {
             return Err(ConnectError::Full);
         }
+        let tls = self.tls(&request)?;
         let until = self.world.handshake_deadline();
         let mut slot = Slot::new(Role::Client, session, State::Opening { until, from: None });
         slot.known = true;
         let id = self.world.slots.insert(slot).map_err(|_| ConnectError::Full)?;
         self.world.schedule(id);
-        self.world.dials.push_back(Dial { id, address, request });
+        self.world.dials.push_back(Dial { id, address, request, tls });
         Ok(id)
+    }
+
+    /// The TLS of a connection that is to be made.
+    #[cfg(feature = "tls")]
+    fn tls(&self, request: &ClientRequest) -> Result<Option<Box<Tls>>, ConnectError> {
+        if !request.url().is_secure() {
+            return Ok(None);
+        }
+        let tls = self.world.client_tls.as_ref().ok_or(ConnectError::NoTls)?;
+        Ok(Some(Tls::new(tls.session(request.url().host()).map_err(|_| ConnectError::NoName)?)))
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn tls(&self, request: &ClientRequest) -> Result<Option<Box<Tls>>, ConnectError> {
+        if request.url().is_secure() { Err(ConnectError::NoTls) } else { Ok(None) }
     }
 
     /// Ends the loop: nothing more is accepted, each connection is closed with 1001, one after the other over the time
@@ -219,8 +233,10 @@ impl<'a, S> Hub<'a, S> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// A `wss://` URL: this build has no TLS.
+    /// A `wss://` URL, and no TLS: [`Reactor::client_tls`](super::Reactor::client_tls) says whom to trust.
     NoTls,
+    /// A `wss://` URL whose host is no name that a certificate could be for.
+    NoName,
     /// The loop is shutting down.
     ShuttingDown,
     /// There are [`connections_max`](crate::Limits::connections_max) connections already.
@@ -230,7 +246,8 @@ pub enum ConnectError {
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoTls => write!(f, "wss:// needs TLS, which is not supported yet: use ws://"),
+            Self::NoTls => write!(f, "wss:// needs TLS: give the reactor a client_tls"),
+            Self::NoName => write!(f, "the host is no name that a certificate could be for"),
             Self::ShuttingDown => write!(f, "the loop is shutting down"),
             Self::Full => write!(f, "the loop has as many connections as it may have"),
         }

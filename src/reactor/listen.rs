@@ -7,8 +7,30 @@ use super::accept::Listener;
 use super::handler::Handler;
 use super::net::Net;
 use super::{Reactor, TOKEN_LISTENER};
+#[cfg(feature = "tls")]
+use crate::tls::ServerTls;
 
 impl<H: Handler, N: Net> Reactor<H, N> {
+    /// Has the addresses that are listened on after this speak TLS: `wss://`, and `https://` for what asks for no upgrade.
+    /// Whoever speaks plain HTTP there is told so, with 400.
+    ///
+    /// ```no_run
+    /// # use tautline::{Message, Reactor, reactor::{Context, Handler}, tls::ServerTls};
+    /// # struct Echo;
+    /// # impl Handler for Echo {
+    /// #     type Session = ();
+    /// #     fn on_message(&mut self, cx: &mut Context<'_, ()>, message: Message<'_>) { cx.send(message); }
+    /// # }
+    /// let tls = ServerTls::from_files(&[("chain.pem", "key.pem")])?;
+    /// Reactor::new(Echo)?.server_tls(tls).listen("0.0.0.0:443")?.run()?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[cfg(feature = "tls")]
+    pub fn server_tls(mut self, tls: ServerTls) -> Self {
+        self.server_tls = Some(tls);
+        self
+    }
+
     /// Listens on an address, or on each that a name stands for.
     ///
     /// # Errors
@@ -89,7 +111,12 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         for address in addresses.to_socket_addrs()? {
             let token = TOKEN_LISTENER | self.listeners.len();
             let listener = listen(&mut self.net, address, token)?;
-            self.listeners.push(Listener::new(listener));
+            self.listeners.push(Listener {
+                listener,
+                waiting: false,
+                #[cfg(feature = "tls")]
+                tls: self.server_tls.clone(),
+            });
         }
         Ok(self)
     }

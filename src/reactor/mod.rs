@@ -58,6 +58,11 @@ mod sending;
 mod slab;
 mod socket;
 mod timers;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "tls_absent.rs"]
+mod tls;
 mod topics;
 mod world;
 mod write;
@@ -76,6 +81,7 @@ pub use net::{Net, Ready, Wake};
 pub use sending::{Dropped, SendStatus};
 pub use slab::ConnectionId;
 use socket::Socket;
+use tls::TlsBuffers;
 use world::{Slot, State, World};
 
 use crate::close::CloseCode;
@@ -84,6 +90,8 @@ use crate::deflate::Deflate;
 use crate::frame::FrameHeader;
 use crate::handshake::{ClientRequest, Origins};
 use crate::limits::Limits;
+#[cfg(feature = "tls")]
+use crate::tls::{ClientTls, ServerTls};
 
 /// The loop's one receive buffer: large enough for many frames or a good part of a large one, small enough to stay in a
 /// second-level cache.
@@ -107,6 +115,13 @@ pub struct Reactor<H: Handler, N: Net = MioNet> {
     /// Sockets that may have more to read.
     again: Vec<ConnectionId>,
     receive_buffer: Box<[u8]>,
+    tls_buffers: TlsBuffers,
+    /// What is shown at addresses that are listened on from now on.
+    #[cfg(feature = "tls")]
+    server_tls: Option<ServerTls>,
+    /// Steps of TLS handshakes that this turn may still take.
+    #[cfg(feature = "tls")]
+    tls_handshakes_left: usize,
     listeners: Vec<Listener<N::Listener>>,
     accepting: Accepting,
     origins: Origins,
@@ -148,6 +163,11 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             sockets: Vec::new(),
             again: Vec::new(),
             receive_buffer: vec![0; RECEIVE_BYTES].into(),
+            tls_buffers: TlsBuffers::default(),
+            #[cfg(feature = "tls")]
+            server_tls: None,
+            #[cfg(feature = "tls")]
+            tls_handshakes_left: 0,
             listeners: Vec::new(),
             accepting: Accepting::default(),
             origins: Origins::SameHost,
@@ -169,6 +189,13 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     /// Sets which pages of which sites may open connections. Default: those of the same host.
     pub fn origins(mut self, origins: Origins) -> Self {
         self.origins = origins;
+        self
+    }
+
+    /// Whom connections to `wss://` URLs trust. Default: such connections are not made.
+    #[cfg(feature = "tls")]
+    pub fn client_tls(mut self, tls: ClientTls) -> Self {
+        self.world.client_tls = Some(tls);
         self
     }
 
@@ -247,6 +274,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         let mut ready = std::mem::take(&mut self.ready);
         self.net.poll(&mut ready, timeout)?;
         self.world.now = self.net.now();
+        #[cfg(feature = "tls")]
+        {
+            self.tls_handshakes_left = self.world.limits.tls_handshakes_per_turn_max;
+        }
 
         self.run_posts();
         // These come first: what is ready besides has been read in this turn then.

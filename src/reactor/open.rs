@@ -29,24 +29,28 @@ pub(super) struct Head {
 pub(super) enum Dialing {
     /// The stream is not connected yet.
     Connecting(ClientRequest),
+    /// The TLS handshake is not done yet.
+    Securing(ClientRequest),
     /// The request is sent; the part of the answer that came.
     Awaiting(ClientHandshake, Vec<u8>),
 }
 
 impl Dialing {
     pub(super) fn is_connected(&self) -> bool {
-        matches!(self, Self::Awaiting(..))
+        matches!(self, Self::Securing(_) | Self::Awaiting(..))
     }
 }
 
 impl<H: Handler, N: Net> Reactor<H, N> {
     /// Takes bytes of a request, and answers it once it is whole.
     pub(super) fn receive_request(&mut self, id: ConnectionId, bytes: &[u8]) {
-        let Some(Some(Socket { inbound: Inbound::Request(peer, kept), .. })) =
+        let Some(Some(Socket { inbound: Inbound::Request(peer, kept), tls, .. })) =
             self.sockets.get_mut(id.index as usize)
         else {
             return;
         };
+        let secure = tls.is_some();
+        let certificate = tls.as_ref().and_then(|tls| tls.peer_certificate()).map(<[u8]>::to_vec);
         let (peer, limits) = (*peer, Arc::clone(&self.world.limits));
         // A head that comes in one piece is read where it is.
         let Head { mut handshake, bytes: mut buffered } =
@@ -57,7 +61,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             buffered.extend_from_slice(bytes);
             &buffered
         };
-        let policy = Policy { limits: &limits, origins: &self.origins, secure: false };
+        let policy = Policy { limits: &limits, origins: &self.origins, secure };
         match handshake.receive(whole, &policy) {
             Ok(None) => {
                 if buffered.is_empty() {
@@ -71,8 +75,12 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             Ok(Some((length, Opening::Upgrade(_)))) if length < whole.len() => {
                 self.respond(id, &Refusal::EarlyBytes.response(), false);
             }
-            Ok(Some((_, Opening::Upgrade(request)))) => self.upgrade(id, &request, peer),
-            Ok(Some((_, Opening::Plain(request)))) => {
+            Ok(Some((_, Opening::Upgrade(mut request)))) => {
+                request.http.client_certificate = certificate.as_deref();
+                self.upgrade(id, &request, peer);
+            }
+            Ok(Some((_, Opening::Plain(mut request)))) => {
+                request.client_certificate = certificate.as_deref();
                 let response = self.handler.on_request(&request, peer);
                 self.respond(id, &response, request.method() == "HEAD");
             }
@@ -97,7 +105,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     }
 
     /// Sends a response that is not the one that opens a connection, and ends the connection.
-    fn respond(&mut self, id: ConnectionId, response: &Response, head_only: bool) {
+    pub(super) fn respond(&mut self, id: ConnectionId, response: &Response, head_only: bool) {
         response.write(head_only, &mut self.world.out);
         if let Some(Some(socket)) = self.sockets.get_mut(id.index as usize) {
             socket.inbound = Inbound::Nothing;
@@ -141,11 +149,11 @@ impl<H: Handler, N: Net> Reactor<H, N> {
 
     /// Begins to connect.
     pub(super) fn dial(&mut self, dial: Dial) {
-        let Dial { id, address, request } = dial;
+        let Dial { id, address, request, tls } = dial;
         match self.net.connect(address) {
             Ok(stream) => {
                 let inbound = Inbound::Answer(Box::new(Dialing::Connecting(request)));
-                self.settle_in(id, stream, inbound);
+                self.settle_in(id, stream, tls, inbound);
             }
             Err(error) => self.world.cut(id, Closed::Lost(error)),
         }
@@ -154,7 +162,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     /// The stream is connected, or is not to be: sends the request.
     pub(super) fn on_connected(&mut self, id: ConnectionId) {
         let Self { sockets, net, world, .. } = self;
-        let Some(Some(Socket { stream, inbound: Inbound::Answer(dialing), .. })) =
+        let Some(Some(Socket { stream, tls, inbound: Inbound::Answer(dialing), .. })) =
             sockets.get_mut(id.index as usize)
         else {
             return;
@@ -164,11 +172,38 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             Err(error) => return world.cut(id, Closed::Lost(error)),
             Ok(()) => {}
         }
-        if let Dialing::Connecting(request) = &**dialing {
-            world.corked = Some(id);
+        let Dialing::Connecting(request) = &**dialing else { return };
+        let Some(tls) = tls else { return self.send_request(id) };
+        **dialing = Dialing::Securing(request.clone());
+        match tls.begin().and_then(|()| tls.flush(net, stream)) {
+            Ok(flushed) => {
+                if let Some(slot) = world.slots.get_mut(id) {
+                    slot.blocked = !flushed;
+                }
+            }
+            Err(error) => world.cut(id, Closed::Lost(error)),
+        }
+    }
+
+    /// The TLS handshake is done.
+    #[cfg(feature = "tls")]
+    pub(super) fn on_secured(&mut self, id: ConnectionId) {
+        self.send_request(id);
+    }
+
+    /// Sends our request, where we are a client.
+    fn send_request(&mut self, id: ConnectionId) {
+        let Self { sockets, net, world, .. } = self;
+        let Some(Some(Socket { inbound: Inbound::Answer(dialing), .. })) =
+            sockets.get_mut(id.index as usize)
+        else {
+            return;
+        };
+        if let Dialing::Connecting(request) | Dialing::Securing(request) = &**dialing {
+            let was_corked = world.corked.replace(id);
             **dialing = Dialing::Awaiting(request.write(net.nonce(), &mut world.out), Vec::new());
             self.flush(id);
-            self.world.corked = None;
+            self.world.corked = was_corked;
         }
     }
 

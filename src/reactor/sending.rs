@@ -14,7 +14,7 @@ pub enum SendStatus {
     /// [`on_drain`](super::Handler::on_drain) tells when it is written.
     Sent,
     /// It waits, in order, behind what waits already: the socket is full, or more than
-    /// [`outbox_pause_bytes`](Limits::outbox_pause_bytes) are to be written. A good time to stop, until
+    /// [`outbox_pause_bytes`](crate::Limits::outbox_pause_bytes) are to be written. A good time to stop, until
     /// [`on_drain`](super::Handler::on_drain) tells that all is written.
     Queued,
     /// It is not sent: the connection is closing, or the peer does not read, or the call was wrong.
@@ -27,7 +27,7 @@ pub enum SendStatus {
 pub enum Dropped {
     /// The connection is not open, not yet or not any more.
     NotOpen,
-    /// More than [`outbox_bytes_max`](Limits::outbox_bytes_max) waits for this peer; the connection is cut.
+    /// More than [`outbox_bytes_max`](crate::Limits::outbox_bytes_max) waits for this peer; the connection is cut.
     NotReading,
     /// The call was wrong.
     Misuse(SendError),

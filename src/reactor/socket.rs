@@ -8,6 +8,7 @@ use super::handler::{Closed, Handler};
 use super::net::{Net, Ready};
 use super::open::{Dialing, Head};
 use super::slab::ConnectionId;
+use super::tls::Tls;
 use super::world::{BeforeEvent, State, World};
 use super::write::{Line, uninterrupted, write_out, write_outbox};
 use super::{READS_MAX, Reactor, SEND_BYTES};
@@ -17,6 +18,7 @@ use crate::error::Violation;
 /// A socket, and what becomes of the bytes that come from it.
 pub(super) struct Socket<St> {
     pub(super) stream: St,
+    pub(super) tls: Option<Box<Tls>>,
     pub(super) inbound: Inbound,
     /// Frames that were read and wait until what was answered before is read by the peer.
     #[expect(
@@ -29,11 +31,11 @@ pub(super) struct Socket<St> {
     /// It is in `again`.
     again: bool,
     /// The peer has ended its direction: reading goes on to the end.
-    read_closed: bool,
+    pub(super) read_closed: bool,
     /// Our direction is ended, or left to end with the peer's.
     shut: bool,
     /// The end of the stream was read.
-    at_end: bool,
+    pub(super) at_end: bool,
 }
 
 /// What becomes of the bytes that come.
@@ -49,11 +51,12 @@ pub(super) enum Inbound {
 }
 
 impl<St> Socket<St> {
-    pub(super) fn new(stream: St, inbound: Inbound) -> Self {
+    pub(super) fn new(stream: St, tls: Option<Box<Tls>>, inbound: Inbound) -> Self {
         // A client leaves it to the server to end the stream first (RFC 6455 section 7.1.1).
         let shut = matches!(inbound, Inbound::Answer(_));
         Self {
             stream,
+            tls,
             inbound,
             unread: None,
             readable: false,
@@ -114,12 +117,16 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 continue;
             }
             let mut buffer = std::mem::take(&mut self.receive_buffer);
-            let read = self.read_once(id, &mut buffer);
-            if let Some(count) = read {
+            let has_read = if self.socket(id).is_some_and(|socket| socket.tls.is_some()) {
+                self.read_tls(id, &mut buffer)
+            } else if let Some(count) = self.read_once(id, &mut buffer) {
                 self.receive(id, buffer.get_mut(..count).unwrap_or_default());
-            }
+                true
+            } else {
+                false
+            };
             self.receive_buffer = buffer;
-            if read.is_none() {
+            if !has_read {
                 break;
             }
         }
@@ -134,7 +141,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     }
 
     /// Reads on in the next turn.
-    fn read_later(&mut self, id: ConnectionId) {
+    pub(super) fn read_later(&mut self, id: ConnectionId) {
         if let Some(socket) = self.socket(id)
             && !std::mem::replace(&mut socket.again, true)
         {
@@ -169,13 +176,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             }),
         };
         match read {
-            Ok(0) => {
-                socket.readable = false;
-                socket.at_end = true;
-                self.lost(id, ErrorKind::UnexpectedEof.into());
-                None
-            }
-            Ok(count) => {
+            Ok(count) if count > 0 => {
                 // A short read has emptied the socket (epoll(7)), unless the end of the stream is behind it.
                 socket.readable = count == room_bytes + buffer.len() || socket.read_closed;
                 if let Inbound::Frames(receiver) = &mut socket.inbound
@@ -185,19 +186,29 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 }
                 Some(count.saturating_sub(room_bytes))
             }
-            Err(error) => {
+            read => {
                 socket.readable = false;
-                if error.kind() != ErrorKind::WouldBlock {
-                    socket.at_end = true;
-                    self.lost(id, error);
-                }
+                self.nothing_read(id, read);
                 None
             }
         }
     }
 
+    /// A read came to nothing: the socket is empty, or the stream has ended.
+    pub(super) fn nothing_read(&mut self, id: ConnectionId, read: io::Result<usize>) {
+        let error = match read {
+            Ok(_) => ErrorKind::UnexpectedEof.into(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+            Err(error) => error,
+        };
+        if let Some(socket) = self.socket(id) {
+            socket.at_end = true;
+        }
+        self.lost(id, error);
+    }
+
     /// The stream ended, or failed.
-    fn lost(&mut self, id: ConnectionId, error: io::Error) {
+    pub(super) fn lost(&mut self, id: ConnectionId, error: io::Error) {
         match self.world.slots.get(id).map(|slot| &slot.state) {
             Some(State::Ending { .. }) | None => self.world.mark_dirty(id),
             Some(State::Opening { .. } | State::Open { .. }) => {
@@ -207,7 +218,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     }
 
     #[inline]
-    fn receive(&mut self, id: ConnectionId, bytes: &mut [u8]) {
+    pub(super) fn receive(&mut self, id: ConnectionId, bytes: &mut [u8]) {
         let Some(Some(socket)) = self.sockets.get_mut(id.index as usize) else { return };
         match &mut socket.inbound {
             Inbound::Nothing => {}
@@ -219,15 +230,17 @@ impl<H: Handler, N: Net> Reactor<H, N> {
 
     /// Hands over the messages in a run of bytes. What has to wait is kept.
     pub(super) fn receive_frames(&mut self, id: ConnectionId, bytes: &mut [u8]) {
-        let Self { handler, world, sockets, net, .. } = self;
-        let Some(Some(Socket { stream, inbound, unread, .. })) = sockets.get_mut(id.index as usize)
+        let Self { handler, world, sockets, net, tls_buffers, .. } = self;
+        let Some(Some(Socket { stream, tls, inbound, unread, .. })) =
+            sockets.get_mut(id.index as usize)
         else {
             return;
         };
+        let line = Line { net, stream, tls: tls.as_deref_mut(), tls_buffers };
         let Inbound::Frames(receiver) = inbound else { return };
         world.heard(id);
         let mut events = receiver.receive(bytes);
-        match handle_events(handler, world, id, &mut events, Line { net, stream }) {
+        match handle_events(handler, world, id, &mut events, line) {
             Handled::All => {}
             Handled::Some if events.has_more() => {
                 let waiting = events.remaining();
@@ -244,10 +257,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         let was_corked = self.world.corked.replace(id);
         self.world.take_publications(id);
         self.world.corked = was_corked;
-        let Self { world, sockets, net, .. } = self;
+        let Self { world, sockets, net, tls_buffers, .. } = self;
         let written = match sockets.get_mut(id.index as usize) {
-            Some(Some(Socket { stream, .. })) => {
-                let mut line = Line { net, stream };
+            Some(Some(Socket { stream, tls, .. })) => {
+                let mut line = Line { net, stream, tls: tls.as_deref_mut(), tls_buffers };
                 write_out(world, id, &mut line).and_then(|()| match world.slots.get_mut(id) {
                     Some(slot) => write_outbox(slot, &mut line),
                     None => Ok(()),
@@ -270,7 +283,8 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     /// Goes on with what waited for the socket to be written: reading, or ending.
     fn after_write(&mut self, id: ConnectionId) {
         let Some(slot) = self.world.slots.get_mut(id) else { return };
-        let waits = slot.waiting_bytes() > 0;
+        // With TLS, what waits may be encrypted already.
+        let waits = slot.waiting_bytes() > 0 || slot.blocked;
         match slot.state {
             State::Ending { until } => {
                 let over = until <= self.world.now;
@@ -299,8 +313,15 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         if over || socket.at_end {
             return self.free(id);
         }
-        if !std::mem::replace(&mut socket.shut, true) && net.shutdown(&mut socket.stream).is_err() {
-            return self.free(id);
+        if !std::mem::replace(&mut socket.shut, true) {
+            if let Some(tls) = &mut socket.tls {
+                // Nothing waits, so that there is room for these few bytes.
+                tls.close();
+                let _ = tls.flush(net, &mut socket.stream);
+            }
+            if net.shutdown(&mut socket.stream).is_err() {
+                return self.free(id);
+            }
         }
         socket.inbound = Inbound::Nothing;
         if socket.readable {
@@ -379,7 +400,7 @@ fn handle_events<H: Handler, N: Net>(
         };
         if let BeforeEvent::Deliver(_) = before {
             messages = true;
-            handler.on_message(&mut Context::reading(world, id, &mut line), message);
+            handler.on_message(&mut Context::reading(world, id, line.at_once()), message);
         }
     };
     if messages {
@@ -401,10 +422,10 @@ fn handle_event<H: Handler, N: Net>(
     match *event {
         Event::Part(part) if deliver => {
             world.heard_messages(id);
-            handler.on_part(&mut Context::reading(world, id, line), part)
+            handler.on_part(&mut Context::reading(world, id, line.at_once()), part)
         }
         Event::Pong(payload) if deliver => {
-            handler.on_pong(&mut Context::reading(world, id, line), payload)
+            handler.on_pong(&mut Context::reading(world, id, line.at_once()), payload)
         }
         Event::Message(_) | Event::Part(_) | Event::Pong(_) => {}
         Event::Ping(_) => {

@@ -15,6 +15,7 @@ use super::outbox::Outbox;
 use super::sending::SendStatus;
 use super::slab::{ConnectionId, Slab};
 use super::timers::Timers;
+use super::tls::Tls;
 use super::topics::{Subscriptions, Topics};
 use crate::close::CloseCode;
 use crate::connection::{Deadlines, Delivery, Event, Sender};
@@ -22,6 +23,8 @@ use crate::error::Violation;
 use crate::frame::Role;
 use crate::handshake::ClientRequest;
 use crate::limits::Limits;
+#[cfg(feature = "tls")]
+use crate::tls::ClientTls;
 
 pub(super) struct World<S> {
     /// The time of this turn.
@@ -42,6 +45,9 @@ pub(super) struct World<S> {
     /// Connections that are to be made.
     pub(super) dials: VecDeque<Dial>,
     pub(super) openings: Openings,
+    /// Whom connections to `wss://` URLs trust.
+    #[cfg(feature = "tls")]
+    pub(super) client_tls: Option<ClientTls>,
     /// How long the shutdown that was asked for may take.
     pub(super) shutdown: Option<Duration>,
 }
@@ -93,6 +99,8 @@ pub(super) struct Dial {
     pub(super) id: ConnectionId,
     pub(super) address: SocketAddr,
     pub(super) request: ClientRequest,
+    /// The TLS of a `wss://` URL.
+    pub(super) tls: Option<Box<Tls>>,
 }
 
 impl<S> Slot<S> {
@@ -147,6 +155,8 @@ impl<S> World<S> {
             drained: Vec::new(),
             dials: VecDeque::new(),
             openings: Openings::default(),
+            #[cfg(feature = "tls")]
+            client_tls: None,
             shutdown: None,
         }
     }
@@ -256,6 +266,15 @@ impl<S> World<S> {
             Ok(())
         });
         self.ending(id, self.after(self.limits.close_within), closed);
+    }
+
+    /// Ends a connection to whose peer nothing more can be said. It gets the time to read what was.
+    #[cfg(feature = "tls")]
+    pub(super) fn give_up(&mut self, id: ConnectionId, closed: Closed) {
+        if let Some(slot) = self.slots.get_mut(id) {
+            slot.outbox = None;
+            self.ending(id, self.after(self.limits.close_within), closed);
+        }
     }
 
     /// Ends a connection at once: what waits for the peer is thrown away.

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind, IoSlice};
 use super::SEND_BYTES_KEPT;
 use super::net::Net;
 use super::slab::ConnectionId;
+use super::tls::{Tls, TlsBuffers};
 use super::world::{Slot, World};
 
 /// Segments of an outbox that one write takes.
@@ -14,6 +15,16 @@ const SLICES_MAX: usize = 16;
 pub(super) struct Line<'a, N: Net> {
     pub(super) net: &'a mut N,
     pub(super) stream: &'a mut N::Stream,
+    pub(super) tls: Option<&'a mut Tls>,
+    pub(super) tls_buffers: &'a mut TlsBuffers,
+}
+
+impl<N: Net> Line<'_, N> {
+    /// Itself, where long payloads can be written from where they lie: they are not to be encrypted.
+    #[inline]
+    pub(super) fn at_once(&mut self) -> Option<&mut dyn Write> {
+        if self.tls.is_none() { Some(self) } else { None }
+    }
 }
 
 /// A [`Line`], whatever its [`Net`].
@@ -22,16 +33,50 @@ pub(super) trait Write {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize>;
     /// Writes what fits of several buffers.
     fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize>;
+    /// Writes what was taken before and waits; false where some still does.
+    fn flush(&mut self) -> io::Result<bool>;
+    /// Whether what was taken waits.
+    fn waits(&self) -> bool;
 }
 
 impl<N: Net> Write for Line<'_, N> {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        uninterrupted(|| self.net.write(self.stream, bytes))
+        let Self { net, stream, tls, tls_buffers } = self;
+        match tls {
+            None => uninterrupted(|| net.write(stream, bytes)),
+            Some(tls) => tls.write(bytes, *net, stream, tls_buffers),
+        }
     }
 
     fn write_vectored(&mut self, bytes: &[IoSlice<'_>]) -> io::Result<usize> {
-        uninterrupted(|| self.net.write_vectored(self.stream, bytes))
+        let Self { net, stream, tls, tls_buffers } = self;
+        let Some(tls) = tls else {
+            return uninterrupted(|| net.write_vectored(stream, bytes));
+        };
+        let mut written = 0;
+        for bytes in bytes {
+            match tls.write(bytes, *net, stream, tls_buffers) {
+                Ok(count) if count == bytes.len() => written += count,
+                Ok(count) => return Ok(written + count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock && written > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<bool> {
+        let Self { net, stream, tls, .. } = self;
+        match tls {
+            None => Ok(true),
+            Some(tls) => tls.flush(*net, stream),
+        }
+    }
+
+    #[inline]
+    fn waits(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.waits())
     }
 }
 
@@ -80,7 +125,7 @@ pub(super) fn write_behind<S>(
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error),
         }
-        slot.blocked = written < out.len() + payload.len();
+        slot.blocked = written < out.len() + payload.len() || socket.waits();
         if !slot.blocked {
             return Ok(());
         }
@@ -96,6 +141,9 @@ pub(super) fn write_outbox<S>(
     slot: &mut Slot<S>,
     socket: &mut (impl Write + ?Sized),
 ) -> io::Result<()> {
+    if !slot.blocked && socket.waits() {
+        slot.blocked = !socket.flush()?;
+    }
     let Some(outbox) = &mut slot.outbox else { return Ok(()) };
     while outbox.bytes() > 0 && !slot.blocked {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
@@ -104,7 +152,7 @@ pub(super) fn write_outbox<S>(
         let offered: usize = slices.iter().map(|slice| slice.len()).sum();
         match socket.write_vectored(slices) {
             Ok(count) => {
-                slot.blocked = count < offered;
+                slot.blocked = count < offered || socket.waits();
                 outbox.consume(count);
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => slot.blocked = true,

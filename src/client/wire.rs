@@ -1,0 +1,169 @@
+//! The stream of a blocking client: as it is, or with TLS.
+
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
+
+#[cfg(feature = "tls")]
+use crate::tls::Session;
+
+/// A stream, plain or with TLS.
+pub(super) struct Wire {
+    pub(super) stream: TcpStream,
+    #[cfg(feature = "tls")]
+    tls: Option<Box<Tls>>,
+}
+
+#[cfg(feature = "tls")]
+struct Tls {
+    session: Session,
+    /// What was read: so many bytes.
+    received: Vec<u8>,
+    received_bytes: usize,
+    /// What it decrypted to, of which so many were taken.
+    plain: Vec<u8>,
+    taken: usize,
+    /// What is to be written.
+    unsent: Vec<u8>,
+}
+
+/// What is encrypted for one write.
+#[cfg(feature = "tls")]
+const WRITE_BYTES: usize = 64 * 1024;
+
+impl Wire {
+    pub(super) fn plain(stream: TcpStream) -> Self {
+        Self {
+            stream,
+            #[cfg(feature = "tls")]
+            tls: None,
+        }
+    }
+
+    /// Begins TLS. The handshake is done with the [first read](Self::secured).
+    #[cfg(feature = "tls")]
+    pub(super) fn secure(stream: TcpStream, mut session: Session) -> io::Result<Self> {
+        let mut unsent = Vec::new();
+        session.receive(&mut [], &mut Vec::new(), &mut unsent)?;
+        let tls = Tls {
+            session,
+            received: vec![0; super::READ_BYTES],
+            received_bytes: 0,
+            plain: Vec::new(),
+            taken: 0,
+            unsent,
+        };
+        Ok(Self { stream, tls: Some(Box::new(tls)) })
+    }
+
+    /// Goes on with the handshake of TLS, by one read; true once it is done.
+    #[cfg(feature = "tls")]
+    pub(super) fn secured(&mut self) -> io::Result<bool> {
+        let Self { stream, tls: Some(tls) } = self else { return Ok(true) };
+        tls.flush(stream)?;
+        if !tls.session.is_established() && !tls.read(stream)? {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        tls.flush(stream)?;
+        Ok(tls.session.is_established())
+    }
+
+    /// Reads; 0 is the end.
+    pub(super) fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &mut self.tls {
+            return tls.read_plain(&mut self.stream, bytes);
+        }
+        self.stream.read(bytes)
+    }
+
+    /// Writes what fits. All that was taken is on its way, and [waits](Self::waits) where it did not fit.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &mut self.tls {
+            return tls.write_plain(&mut self.stream, bytes);
+        }
+        self.stream.write(bytes)
+    }
+
+    /// Whether what was taken waits to be written, by a write of nothing.
+    pub(super) fn waits(&self) -> bool {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &self.tls {
+            return !tls.unsent.is_empty();
+        }
+        false
+    }
+
+    /// Ends our direction.
+    pub(super) fn end(&mut self) {
+        #[cfg(feature = "tls")]
+        if let Some(tls) = &mut self.tls {
+            tls.session.close(&mut tls.unsent);
+            let _ = tls.flush(&mut self.stream);
+        }
+        let _ = self.stream.shutdown(Shutdown::Write);
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Tls {
+    /// Reads once; false at the end.
+    fn read(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
+        let Self { session, received, received_bytes, plain, unsent, .. } = self;
+        if *received_bytes == received.len() {
+            received.resize(received.len().saturating_mul(2), 0);
+        }
+        let count = stream.read(received.get_mut(*received_bytes..).unwrap_or_default())?;
+        if count == 0 {
+            return Ok(false);
+        }
+        *received_bytes += count;
+        let bytes = received.get_mut(..*received_bytes).unwrap_or_default();
+        let used = session.receive(bytes, plain, unsent);
+        if let Err(error) = used {
+            let _ = self.flush(stream);
+            return Err(error.into());
+        }
+        let used = used?;
+        received.copy_within(used..*received_bytes, 0);
+        *received_bytes -= used;
+        Ok(true)
+    }
+
+    fn read_plain(&mut self, stream: &mut TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
+        while self.taken == self.plain.len() {
+            self.plain.clear();
+            self.taken = 0;
+            if self.session.is_closed() || !self.read(stream)? {
+                return Ok(0);
+            }
+            self.flush(stream)?;
+        }
+        let count = self.plain.get(self.taken..).unwrap_or_default().read(bytes)?;
+        self.taken += count;
+        Ok(count)
+    }
+
+    fn write_plain(&mut self, stream: &mut TcpStream, bytes: &[u8]) -> io::Result<usize> {
+        self.flush(stream)?;
+        let piece = bytes.get(..bytes.len().min(WRITE_BYTES)).unwrap_or_default();
+        if piece.is_empty() {
+            return Ok(0);
+        }
+        let mut records = vec![0; Session::encrypted_bytes_max(piece.len())];
+        let length = self.session.send(piece, &mut self.unsent, &mut records)?;
+        self.unsent.extend_from_slice(records.get(..length).unwrap_or_default());
+        // These bytes are taken: an error shows again with the next write.
+        let _ = self.flush(stream);
+        Ok(piece.len())
+    }
+
+    /// Writes what is to be written.
+    fn flush(&mut self, stream: &mut TcpStream) -> io::Result<()> {
+        while !self.unsent.is_empty() {
+            let written = stream.write(&self.unsent)?;
+            self.unsent.drain(..written);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,243 @@
+//! TLS between a socket and its connection.
+
+use std::io::{self, ErrorKind};
+
+use super::Reactor;
+use super::handler::{Closed, Handler};
+use super::net::Net;
+use super::slab::ConnectionId;
+use super::socket::{Inbound, Socket};
+use super::write::uninterrupted;
+use crate::handshake::Refusal;
+use crate::tls::{Session, TlsError};
+
+/// A connection's TLS. At rest it owns a session: keys, and no bytes.
+pub(super) struct Tls {
+    session: Session,
+    /// The start of a record that is not whole.
+    partial: Vec<u8>,
+    /// Records that the socket did not take yet.
+    unsent: Vec<u8>,
+    /// Something has come.
+    heard: bool,
+}
+
+/// What all TLS connections of a loop use in turn.
+#[derive(Default)]
+pub(super) struct TlsBuffers {
+    /// What one read came to.
+    pub(super) plain: Vec<u8>,
+    /// What is to be written. As long as there is room.
+    records: Vec<u8>,
+}
+
+/// What is encrypted for one write.
+const WRITE_BYTES: usize = 64 * 1024;
+
+impl Tls {
+    pub(super) fn new(session: Session) -> Box<Self> {
+        let (partial, unsent) = (Vec::new(), Vec::new());
+        Box::new(Self { session, partial, unsent, heard: false })
+    }
+
+    /// Lets a client begin.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        self.session.receive(&mut [], &mut Vec::new(), &mut self.unsent)?;
+        Ok(())
+    }
+
+    pub(super) fn is_established(&self) -> bool {
+        self.session.is_established()
+    }
+
+    /// Whether the peer has said that nothing more follows.
+    pub(super) fn is_closed(&self) -> bool {
+        self.session.is_closed()
+    }
+
+    pub(super) fn peer_certificate(&self) -> Option<&[u8]> {
+        self.session.peer_certificate()
+    }
+
+    /// How many bytes of a record have come already. They belong before those that are read.
+    pub(super) fn partial(&self) -> &[u8] {
+        &self.partial
+    }
+
+    /// Whether these are the first bytes of a peer that does not speak TLS, but HTTP.
+    pub(super) fn is_plain_http(&self, bytes: &[u8]) -> bool {
+        !self.heard && bytes.first().is_some_and(u8::is_ascii_uppercase)
+    }
+
+    /// Takes bytes of the stream, the [partial](Self::partial) ones among them. What they decrypt to is appended to
+    /// `plain`; what is to be answered waits for [`flush`](Self::flush), also after an error.
+    pub(super) fn receive(
+        &mut self,
+        bytes: &mut [u8],
+        plain: &mut Vec<u8>,
+    ) -> Result<(), TlsError> {
+        self.heard = true;
+        let used = self.session.receive(bytes, plain, &mut self.unsent)?;
+        self.partial.clear();
+        self.partial.extend_from_slice(bytes.get(used..).unwrap_or_default());
+        if self.partial.is_empty() {
+            self.partial = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Encrypts and writes data. All that was taken is on its way, and [waits](Self::waits) where the socket is full.
+    pub(super) fn write<N: Net>(
+        &mut self,
+        plain: &[u8],
+        net: &mut N,
+        stream: &mut N::Stream,
+        buffers: &mut TlsBuffers,
+    ) -> io::Result<usize> {
+        let mut taken = 0;
+        for piece in plain.chunks(WRITE_BYTES) {
+            if !self.flush(net, stream)? {
+                break;
+            }
+            let records = &mut buffers.records;
+            let room = Session::encrypted_bytes_max(piece.len());
+            if records.len() < room {
+                records.resize(room, 0);
+            }
+            let length = self.session.send(piece, &mut self.unsent, records)?;
+            taken += piece.len();
+            let records = records.get(..length).unwrap_or_default();
+            let written = if self.unsent.is_empty() { write(records, net, stream)? } else { 0 };
+            self.unsent.extend_from_slice(records.get(written..).unwrap_or_default());
+        }
+        if taken == 0 && !plain.is_empty() {
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        self.flush(net, stream)?;
+        Ok(taken)
+    }
+
+    /// Writes what waits; false where some still does.
+    pub(super) fn flush<N: Net>(
+        &mut self,
+        net: &mut N,
+        stream: &mut N::Stream,
+    ) -> io::Result<bool> {
+        if self.unsent.is_empty() {
+            return Ok(true);
+        }
+        let written = write(&self.unsent, net, stream)?;
+        if written == self.unsent.len() {
+            self.unsent = Vec::new();
+            return Ok(true);
+        }
+        self.unsent.drain(..written);
+        Ok(false)
+    }
+
+    /// Whether records wait for the socket.
+    pub(super) fn waits(&self) -> bool {
+        !self.unsent.is_empty()
+    }
+
+    /// Says that nothing more follows.
+    pub(super) fn close(&mut self) {
+        self.session.close(&mut self.unsent);
+    }
+}
+
+impl<H: Handler, N: Net> Reactor<H, N> {
+    /// Reads once from a socket with TLS, and handles what comes of it. False where nothing was read.
+    pub(super) fn read_tls(&mut self, id: ConnectionId, buffer: &mut [u8]) -> bool {
+        let Self { sockets, net, .. } = self;
+        let Some(Some(Socket { stream, tls: Some(tls), readable, read_closed, .. })) =
+            sockets.get_mut(id.index as usize)
+        else {
+            return false;
+        };
+        if !tls.is_established() {
+            // Handshakes are dear: the others have their turn between them.
+            if self.tls_handshakes_left == 0 {
+                self.read_later(id);
+                return false;
+            }
+            self.tls_handshakes_left -= 1;
+        }
+        let kept = tls.partial().len();
+        let Some((before, room)) = buffer.split_at_mut_checked(kept) else { return false };
+        before.copy_from_slice(tls.partial());
+        match uninterrupted(|| net.read(stream, room)) {
+            Ok(count) if count > 0 => {
+                *readable = count == room.len() || *read_closed;
+                let bytes = buffer.get_mut(..kept + count).unwrap_or_default();
+                self.receive_records(id, bytes);
+                true
+            }
+            read => {
+                *readable = false;
+                self.nothing_read(id, read);
+                false
+            }
+        }
+    }
+
+    /// Takes bytes of the stream, of which the first may have come before.
+    fn receive_records(&mut self, id: ConnectionId, bytes: &mut [u8]) {
+        let Self { sockets, net, tls_buffers, .. } = self;
+        let Some(Some(socket)) = sockets.get_mut(id.index as usize) else { return };
+        let Some(tls) = &mut socket.tls else { return };
+        if tls.is_plain_http(bytes) {
+            socket.tls = None;
+            return self.respond(id, &Refusal::PlainHttp.response(), false);
+        }
+        let mut plain = std::mem::take(&mut tls_buffers.plain);
+        plain.clear();
+        let was_established = tls.is_established();
+        let received = tls.receive(bytes, &mut plain);
+        let (established, closed) = (tls.is_established(), tls.is_closed());
+        let flushed = tls.flush(net, &mut socket.stream);
+        match flushed {
+            Ok(true) => {}
+            Ok(false) => {
+                if let Some(slot) = self.world.slots.get_mut(id) {
+                    slot.blocked = true;
+                }
+            }
+            Err(error) => self.lost(id, error),
+        }
+        if established && !was_established {
+            self.on_secured(id);
+        }
+        if !plain.is_empty() {
+            self.receive(id, &mut plain);
+        }
+        self.tls_buffers.plain = plain;
+        match received {
+            Err(error) => self.tls_failed(id, error),
+            Ok(()) if closed => {
+                if let Some(socket) = self.socket(id) {
+                    socket.readable = false;
+                    socket.at_end = true;
+                }
+                self.lost(id, ErrorKind::UnexpectedEof.into());
+            }
+            Ok(()) => {}
+        }
+    }
+
+    /// The peer broke a rule of TLS, or is not trusted; it was told so.
+    fn tls_failed(&mut self, id: ConnectionId, error: TlsError) {
+        if let Some(socket) = self.socket(id) {
+            socket.inbound = Inbound::Nothing;
+        }
+        self.world.give_up(id, Closed::Lost(error.into()));
+    }
+}
+
+/// How many bytes a socket takes.
+fn write<N: Net>(bytes: &[u8], net: &mut N, stream: &mut N::Stream) -> io::Result<usize> {
+    match uninterrupted(|| net.write(stream, bytes)) {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(0),
+        written => written,
+    }
+}
