@@ -125,12 +125,17 @@ impl<'a> Events<'a> {
 
     /// Whether a further call of [`next`](Self::next) may come to an event.
     #[cfg(feature = "reactor")]
+    #[inline]
     pub(crate) fn has_more(&self) -> bool {
-        let read_to_room = match &self.receiver.state {
-            State::Busy(progress) => progress.frame.as_ref().is_some_and(|it| it.missing() == 0),
-            State::Ready | State::Closed | State::Failed(_) => false,
-        };
-        read_to_room || !self.bytes.is_empty()
+        !self.bytes.is_empty()
+            || match &self.receiver.state {
+                State::Ready | State::Closed => false,
+                // Its last bytes may have been read to the room for them.
+                State::Busy(progress) => {
+                    progress.frame.as_ref().is_some_and(|it| it.missing() == 0)
+                }
+                State::Failed(_) => true,
+            }
     }
 
     pub(crate) fn fail(&mut self, violation: Violation) -> Violation {

@@ -50,6 +50,15 @@ pub(super) enum Inbound {
     Nothing,
 }
 
+/// Where bytes come from.
+enum Source {
+    /// What was read before.
+    #[expect(clippy::box_collection, reason = "as it was kept")]
+    Unread(Box<Vec<u8>>),
+    Tls,
+    Plain,
+}
+
 impl<St> Socket<St> {
     pub(super) fn new(stream: St, tls: Option<Box<Tls>>, inbound: Inbound) -> Self {
         // A client leaves it to the server to end the stream first (RFC 6455 section 7.1.1).
@@ -79,21 +88,20 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         let Some(socket) = self.socket(id) else { return };
         socket.readable |= event.readable || event.read_closed;
         socket.read_closed |= event.read_closed;
-        if event.writable {
+        let dials = matches!(&socket.inbound, Inbound::Answer(it) if !it.is_connected());
+        // One that is read again in the next turn has had its share of this one.
+        let again = socket.again;
+        if event.writable && dials {
+            self.on_connected(id);
+        } else if event.writable {
             self.on_writable(id);
         }
-        // One that is read again in the next turn has had its share of this one.
-        if self.socket(id).is_some_and(|socket| !socket.again) {
+        if !again {
             self.read(id);
         }
     }
 
     fn on_writable(&mut self, id: ConnectionId) {
-        if let Some(Socket { inbound: Inbound::Answer(dialing), .. }) = self.socket(id)
-            && !dialing.is_connected()
-        {
-            return self.on_connected(id);
-        }
         let Some(slot) = self.world.slots.get_mut(id) else { return };
         if std::mem::replace(&mut slot.blocked, false) {
             // What was written before has reached the peer: it lives.
@@ -109,21 +117,21 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         socket.again = false;
         self.world.corked = Some(id);
         for _ in 0..READS_MAX {
-            if !self.may_read(id) {
-                break;
-            }
-            if let Some(mut unread) = self.socket(id).and_then(|socket| socket.unread.take()) {
-                self.receive_frames(id, &mut unread);
-                continue;
-            }
+            let Some(source) = self.source(id) else { break };
             let mut buffer = std::mem::take(&mut self.receive_buffer);
-            let has_read = if self.socket(id).is_some_and(|socket| socket.tls.is_some()) {
-                self.read_tls(id, &mut buffer)
-            } else if let Some(count) = self.read_once(id, &mut buffer) {
-                self.receive(id, buffer.get_mut(..count).unwrap_or_default());
-                true
-            } else {
-                false
+            let has_read = match source {
+                Source::Unread(mut unread) => {
+                    self.receive_frames(id, &mut unread);
+                    true
+                }
+                Source::Tls => self.read_tls(id, &mut buffer),
+                Source::Plain => match self.read_once(id, &mut buffer) {
+                    Some(count) => {
+                        self.receive(id, buffer.get_mut(..count).unwrap_or_default());
+                        true
+                    }
+                    None => false,
+                },
             };
             self.receive_buffer = buffer;
             if !has_read {
@@ -137,6 +145,21 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         }
         if self.may_read(id) {
             self.read_later(id);
+        }
+    }
+
+    /// Where there may be something to read from, where nothing has to be written first.
+    #[inline]
+    fn source(&mut self, id: ConnectionId) -> Option<Source> {
+        if self.world.must_wait(id) {
+            return None;
+        }
+        let socket = self.socket(id)?;
+        match socket.unread.take() {
+            Some(unread) => Some(Source::Unread(unread)),
+            None if !socket.readable => None,
+            None if socket.tls.is_some() => Some(Source::Tls),
+            None => Some(Source::Plain),
         }
     }
 
@@ -381,6 +404,7 @@ fn handle_events<H: Handler, N: Net>(
         }
         let next = match events.whole_message() {
             Some(message) => message.map(|message| Some(Event::Message(message))),
+            None if !events.has_more() => break Handled::All,
             None => events.next_of_any_kind(),
         };
         let message = match next {
