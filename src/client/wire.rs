@@ -16,9 +16,8 @@ pub(super) struct Wire {
 #[cfg(feature = "tls")]
 struct Tls {
     session: Session,
-    /// What was read: so many bytes.
+    /// What was read, behind what had come of a record.
     received: Vec<u8>,
-    received_bytes: usize,
     /// What it decrypted to, of which so many were taken.
     plain: Vec<u8>,
     taken: usize,
@@ -44,14 +43,7 @@ impl Wire {
     pub(super) fn secure(stream: TcpStream, mut session: Session) -> io::Result<Self> {
         let mut unsent = Vec::new();
         session.receive(&mut [], &mut Vec::new(), &mut unsent)?;
-        let tls = Tls {
-            session,
-            received: vec![0; super::READ_BYTES],
-            received_bytes: 0,
-            plain: Vec::new(),
-            taken: 0,
-            unsent,
-        };
+        let tls = Tls { session, received: Vec::new(), plain: Vec::new(), taken: 0, unsent };
         Ok(Self { stream, tls: Some(Box::new(tls)) })
     }
 
@@ -109,25 +101,22 @@ impl Wire {
 impl Tls {
     /// Reads once; false at the end.
     fn read(&mut self, stream: &mut TcpStream) -> io::Result<bool> {
-        let Self { session, received, received_bytes, plain, unsent, .. } = self;
-        if *received_bytes == received.len() {
-            received.resize(received.len().saturating_mul(2), 0);
-        }
-        let count = stream.read(received.get_mut(*received_bytes..).unwrap_or_default())?;
+        let Self { session, received, plain, unsent, .. } = self;
+        received.clear();
+        received.extend_from_slice(session.partial());
+        let kept = received.len();
+        received.resize(kept + super::READ_BYTES, 0);
+        let count = stream.read(received.get_mut(kept..).unwrap_or_default())?;
         if count == 0 {
             return Ok(false);
         }
-        *received_bytes += count;
-        let bytes = received.get_mut(..*received_bytes).unwrap_or_default();
-        let used = session.receive(bytes, plain, unsent);
-        if let Err(error) = used {
+        received.truncate(kept + count);
+        let taken = session.receive(received, plain, unsent);
+        if taken.is_err() {
+            // The server is told why, if it still listens.
             let _ = self.flush(stream);
-            return Err(error.into());
         }
-        let used = used?;
-        received.copy_within(used..*received_bytes, 0);
-        *received_bytes -= used;
-        Ok(true)
+        Ok(taken.map(|()| true)?)
     }
 
     fn read_plain(&mut self, stream: &mut TcpStream, bytes: &mut [u8]) -> io::Result<usize> {

@@ -14,8 +14,6 @@ use crate::tls::{Session, TlsError};
 /// A connection's TLS. At rest it owns a session: keys, and no bytes.
 pub(super) struct Tls {
     session: Session,
-    /// The start of a record that is not whole.
-    partial: Vec<u8>,
     /// Records that the socket did not take yet.
     unsent: Vec<u8>,
     /// Something has come.
@@ -36,8 +34,7 @@ const WRITE_BYTES: usize = 64 * 1024;
 
 impl Tls {
     pub(super) fn new(session: Session) -> Box<Self> {
-        let (partial, unsent) = (Vec::new(), Vec::new());
-        Box::new(Self { session, partial, unsent, heard: false })
+        Box::new(Self { session, unsent: Vec::new(), heard: false })
     }
 
     /// Lets a client begin.
@@ -59,9 +56,9 @@ impl Tls {
         self.session.peer_certificate()
     }
 
-    /// How many bytes of a record have come already. They belong before those that are read.
+    /// What has come of a record already. It belongs before what is read.
     pub(super) fn partial(&self) -> &[u8] {
-        &self.partial
+        self.session.partial()
     }
 
     /// Whether these are the first bytes of a peer that does not speak TLS, but HTTP.
@@ -77,13 +74,7 @@ impl Tls {
         plain: &mut Vec<u8>,
     ) -> Result<(), TlsError> {
         self.heard = true;
-        let used = self.session.receive(bytes, plain, &mut self.unsent)?;
-        self.partial.clear();
-        self.partial.extend_from_slice(bytes.get(used..).unwrap_or_default());
-        if self.partial.is_empty() {
-            self.partial = Vec::new();
-        }
-        Ok(())
+        self.session.receive(bytes, plain, &mut self.unsent)
     }
 
     /// Encrypts and writes data. All that was taken is on its way, and [waits](Self::waits) where the socket is full.

@@ -302,10 +302,11 @@ fn junk_gets_an_alert_and_an_end_and_a_stalled_handshake_an_end() {
     stream.read_to_end(&mut answer).unwrap();
     assert_eq!(answer.first(), Some(&0x15), "an alert: {answer:?}");
 
-    // The start of a hello, and nothing more; or a byte now and then.
-    for trickle in [false, true] {
+    // The start of a record, or a whole one with the start of a hello, and nothing more; or a byte now and then.
+    let starts: [&[u8]; 2] = [&[0x16, 3, 1, 1, 0], &[0x16, 3, 1, 0, 4, 1, 0, 1, 0]];
+    for (start, trickle) in [(starts[0], false), (starts[1], false), (starts[0], true)] {
         let mut stream = server.stream();
-        stream.write_all(&[0x16, 0x03, 0x01, 0x01, 0x00]).unwrap();
+        stream.write_all(start).unwrap();
         let started = Instant::now();
         while trickle && stream.write_all(&[1]).is_ok() {
             assert!(started.elapsed() < Duration::from_secs(10), "it goes on for ever");
