@@ -18,6 +18,7 @@
 #![warn(missing_docs)]
 
 pub mod bucket;
+pub mod certificate;
 pub mod limits;
 pub mod names;
 pub mod options;

@@ -3,13 +3,15 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use chat_relay::certificate;
 use chat_relay::limits::RelayLimits;
 use chat_relay::options::{self, Options, Request};
 use chat_relay::server::{self, Server};
 use tautline::Reactor;
+use tautline::reactor::Handle;
+use tautline::tls::ServerTls;
 
 /// Over which time connections are closed when the relay stops, so that they do not all come back at once.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(1);
@@ -25,14 +27,24 @@ fn main() -> ExitCode {
         Ok(Request::Help) => return print(options::HELP),
         Err(error) => return fail(USAGE, &error.to_string()),
     };
-    let reactor = match start(&options) {
+    let tls = match options.certificate.as_ref().map(certificate::load).transpose() {
+        Ok(tls) => tls,
+        Err(error) => return fail(USAGE, &error),
+    };
+    let (tls, said) = tls.unzip();
+    let reactor = match start(&options, tls.clone()) {
         Ok(reactor) => reactor,
         Err(error) => return fail(USAGE, &error),
     };
-    if let Err(error) = stop_on_signal(&reactor) {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    if let Err(error) = signals::listen(Signals { handle: reactor.handle(), asked: false, tls }) {
         return fail(1, &format!("cannot listen for signals: {error}"));
     }
+    if let Some(said) = said.flatten() {
+        let _ = writeln!(io::stderr(), "chat-relay: {said}");
+    }
     let addresses = reactor.local_addrs().unwrap_or_default();
+    let url = |address: &SocketAddr| format!("{scheme}://{address}/");
     let urls = addresses.iter().map(url).collect::<Vec<_>>().join(" and ");
     print(&format!("Chat relay ready on {urls} (Ctrl-C stops it)\n"));
     match reactor.run() {
@@ -42,9 +54,12 @@ fn main() -> ExitCode {
 }
 
 /// Starts to listen, or says why that is not possible and what to do.
-fn start(options: &Options) -> Result<Reactor<Server>, String> {
-    let reactor = server::reactor(RelayLimits::default(), &options.origins)
+fn start(options: &Options, tls: Option<ServerTls>) -> Result<Reactor<Server>, String> {
+    let mut reactor = server::reactor(RelayLimits::default(), &options.origins)
         .map_err(|error| format!("cannot start: {error}"))?;
+    if let Some(tls) = tls {
+        reactor = reactor.server_tls(tls);
+    }
     let address = &options.listen;
     reactor.listen(address).map_err(|error| match error.kind() {
         io::ErrorKind::AddrInUse => format!(
@@ -61,21 +76,59 @@ fn start(options: &Options) -> Result<Reactor<Server>, String> {
     })
 }
 
-/// The first signal closes all connections with a code that asks them to come back, one after the other; a second one
-/// does not wait for that.
-fn stop_on_signal(reactor: &Reactor<Server>) -> Result<(), ctrlc::Error> {
-    let handle = reactor.handle();
-    let asked = AtomicBool::new(false);
-    ctrlc::set_handler(move || {
-        let again = asked.swap(true, Ordering::Relaxed);
-        if again || handle.shutdown(SHUTDOWN_WITHIN).is_err() {
-            std::process::exit(INTERRUPTED);
-        }
-    })
+/// What signals ask for.
+struct Signals {
+    handle: Handle<Server>,
+    /// It was asked to stop already.
+    asked: bool,
+    tls: Option<ServerTls>,
 }
 
-fn url(address: &SocketAddr) -> String {
-    format!("http://{address}/")
+impl Signals {
+    /// The first time, all connections are closed with a code that asks them to come back, one after the other; the second
+    /// time, that is not waited for.
+    fn stop(&mut self) {
+        let again = std::mem::replace(&mut self.asked, true);
+        if again || self.handle.shutdown(SHUTDOWN_WITHIN).is_err() {
+            std::process::exit(INTERRUPTED);
+        }
+    }
+
+    /// Reads the certificate again, if there is one. Where it cannot be used, the old one stays.
+    #[cfg(unix)]
+    fn reload(&mut self) {
+        let said = match self.tls.as_ref().map(ServerTls::reload) {
+            None => return self.stop(),
+            Some(Ok(())) => "the certificate was read again".to_owned(),
+            Some(Err(error)) => format!("the certificate stays as it was: {error}"),
+        };
+        let _ = writeln!(io::stderr(), "chat-relay: {said}");
+    }
+}
+
+#[cfg(unix)]
+mod signals {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+    pub(super) fn listen(mut signals: super::Signals) -> std::io::Result<()> {
+        let mut came = signal_hook::iterator::Signals::new([SIGHUP, SIGINT, SIGTERM])?;
+        std::thread::Builder::new().name("signals".into()).spawn(move || {
+            for signal in came.forever() {
+                match signal {
+                    SIGHUP => signals.reload(),
+                    _ => signals.stop(),
+                }
+            }
+        })?;
+        Ok(())
+    }
+}
+
+#[cfg(not(unix))]
+mod signals {
+    pub(super) fn listen(mut signals: super::Signals) -> Result<(), ctrlc::Error> {
+        ctrlc::set_handler(move || signals.stop())
+    }
 }
 
 /// A reader that has gone away is no reason to fail.

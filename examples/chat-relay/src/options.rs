@@ -7,6 +7,7 @@ pub const HELP: &str = "\
 A chat relay: serves a page, and the WebSocket that the page talks to.
 
 Usage: chat-relay [--listen ADDR] [--origin ORIGIN]...
+                  [--tls-cert FILE --tls-key FILE | --tls-self-signed]
 
   --listen ADDR    Address and port to listen on. Default 127.0.0.1:8080; port 0
                    takes a free one. To be reached from other machines, listen
@@ -15,6 +16,13 @@ Usage: chat-relay [--listen ADDR] [--origin ORIGIN]...
                    it: https://chat.example.com. May be repeated. Pages that
                    the relay serves itself always may; programs that are no
                    browser send no origin, and may too.
+  --tls-cert FILE  Serve https:// and wss://, and show this certificate, with
+                   its chain (PEM). SIGHUP has it read again, when it was
+                   renewed; nobody loses their connection.
+  --tls-key FILE   The key of the certificate (PEM).
+  --tls-self-signed
+                   For trying out: with a certificate for localhost that is made
+                   now; browsers will warn. Its fingerprint is printed.
   --help           Print this.
 
 Everything is kept in memory, and is gone when the relay stops. Ctrl-C stops it.
@@ -36,6 +44,22 @@ pub struct Options {
     pub listen: String,
     /// Origins that may connect besides the relay's own.
     pub origins: Vec<String>,
+    /// What is shown, where TLS is spoken.
+    pub certificate: Option<Certificate>,
+}
+
+/// The certificate of a relay that speaks TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Certificate {
+    /// From PEM files.
+    Files {
+        /// The certificate, with its chain.
+        chain: String,
+        /// Its key.
+        key: String,
+    },
+    /// Made at the start.
+    SelfSigned,
 }
 
 /// A command line that cannot be followed; its text says what to do instead.
@@ -54,7 +78,9 @@ impl fmt::Display for BadUsage {
 ///
 /// A text for the person at the keyboard.
 pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Request, BadUsage> {
-    let mut options = Options { listen: "127.0.0.1:8080".into(), origins: Vec::new() };
+    let mut options =
+        Options { listen: "127.0.0.1:8080".into(), origins: Vec::new(), certificate: None };
+    let (mut chain, mut key, mut self_signed) = (None, None, false);
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
         let (flag, attached) = match argument.split_once('=') {
@@ -69,13 +95,35 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Request, Bad
             "--help" | "-h" => return Ok(Request::Help),
             "--listen" => options.listen = listen(value("127.0.0.1:8080")?)?,
             "--origin" => options.origins.push(origin(value("https://chat.example.com")?)?),
+            "--tls-cert" => chain = Some(value("chain.pem")?),
+            "--tls-key" => key = Some(value("key.pem")?),
+            "--tls-self-signed" if attached.is_none() => self_signed = true,
             _ => {
                 let text = format!("{argument:?} is not understood; --help lists what is");
                 return Err(BadUsage(text));
             }
         }
     }
+    options.certificate = certificate(chain, key, self_signed)?;
     Ok(Request::Run(options))
+}
+
+fn certificate(
+    chain: Option<String>,
+    key: Option<String>,
+    self_signed: bool,
+) -> Result<Option<Certificate>, BadUsage> {
+    let problem = match (chain, key, self_signed) {
+        (None, None, false) => return Ok(None),
+        (None, None, true) => return Ok(Some(Certificate::SelfSigned)),
+        (Some(chain), Some(key), false) => return Ok(Some(Certificate::Files { chain, key })),
+        (Some(_), None, _) => "--tls-cert needs its key: --tls-key key.pem",
+        (None, Some(_), _) => "--tls-key needs its certificate: --tls-cert chain.pem",
+        (Some(_), Some(_), true) => {
+            "--tls-self-signed makes a certificate of its own: leave out one"
+        }
+    };
+    Err(BadUsage(problem.into()))
 }
 
 /// Only the form is looked at; whether the host exists shows when it is listened on.
@@ -108,6 +156,7 @@ fn origin(origin: String) -> Result<String, BadUsage> {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic, reason = "a test may fail by panicking")]
 mod tests {
     use super::*;
 
@@ -119,7 +168,7 @@ mod tests {
     fn what_can_be_followed_is() {
         let options = |listen: &str, origins: &[&str]| {
             let origins = origins.iter().map(ToString::to_string).collect();
-            Ok(Request::Run(Options { listen: listen.into(), origins }))
+            Ok(Request::Run(Options { listen: listen.into(), origins, certificate: None }))
         };
         assert_eq!(run(""), options("127.0.0.1:8080", &[]));
         assert_eq!(run("--listen [::1]:0"), options("[::1]:0", &[]));
@@ -128,6 +177,16 @@ mod tests {
             options("localhost:80", &["http://a", "https://b:8443"])
         );
         assert_eq!(run("--listen 0.0.0.0:1 --help"), Ok(Request::Help));
+        let shown = |line: &str| match run(line) {
+            Ok(Request::Run(options)) => options.certificate,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(shown("--tls-self-signed"), Some(Certificate::SelfSigned));
+        let (chain, key) = ("c.pem".into(), "k.pem".into());
+        assert_eq!(
+            shown("--tls-key=k.pem --tls-cert c.pem"),
+            Some(Certificate::Files { chain, key })
+        );
     }
 
     #[test]
@@ -144,6 +203,10 @@ mod tests {
             ("--origin example.com", "write scheme and host"),
             ("--origin https://a/", "without a path"),
             ("--origin ws://a", "write scheme and host"),
+            ("--tls-cert c.pem", "--tls-key key.pem"),
+            ("--tls-key k.pem", "--tls-cert chain.pem"),
+            ("--tls-cert c.pem --tls-key k.pem --tls-self-signed", "leave out one"),
+            ("--tls-self-signed=yes", "is not understood"),
         ];
         for (line, text) in table {
             let error = run(line).unwrap_err().to_string();

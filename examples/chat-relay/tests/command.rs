@@ -78,3 +78,104 @@ fn it_says_where_it_is_and_stops_when_it_is_asked_to() {
         assert_eq!(relay.wait().unwrap().code(), Some(0), "{signal}");
     }
 }
+
+/// A relay that runs until it is dropped, and the port that it listens on.
+#[cfg(unix)]
+struct Running {
+    child: std::process::Child,
+    stderr: std::sync::mpsc::Receiver<String>,
+    port: u16,
+}
+
+#[cfg(unix)]
+impl Running {
+    fn start(arguments: &[&str]) -> Self {
+        use std::io::{BufRead, BufReader};
+        use std::process::Stdio;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chat-relay"));
+        command.args(["--listen", "127.0.0.1:0"]).args(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (sender, stderr) = std::sync::mpsc::channel();
+        let lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|it| sender.send(it)));
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        let port = ready.split("https://127.0.0.1:").nth(1).expect(&ready);
+        let port = port.split('/').next().unwrap().parse().unwrap();
+        Self { child, stderr, port }
+    }
+
+    fn said(&self) -> String {
+        self.stderr.recv_timeout(std::time::Duration::from_secs(10)).unwrap()
+    }
+
+    fn connect(&self, root: &std::path::Path) -> Result<tautline::Client, String> {
+        let url = format!("wss://localhost:{}/ws", self.port).parse().unwrap();
+        let request = tautline::handshake::ClientRequest::new(url).subprotocol("relay.v1").unwrap();
+        let tls = tautline::tls::ClientTls::trusting(root).unwrap();
+        tautline::Client::connect_tls(&request, tautline::Limits::default(), &tls)
+            .map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(unix)]
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn tls_is_spoken_and_a_renewed_certificate_is_read_again_on_sighup() {
+    let folder = std::env::temp_dir().join(format!("chat-relay-tls-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (chain, key) = (folder.join("chain.pem"), folder.join("key.pem"));
+    let make = |name: &str| {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        std::fs::write(folder.join(name), made.cert.pem()).unwrap();
+        std::fs::write(&chain, made.cert.pem()).unwrap();
+        std::fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+        folder.join(name)
+    };
+    let old = make("old.pem");
+    let arguments = ["--tls-cert", chain.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
+    let relay = Running::start(&arguments);
+    let mut open = relay.connect(&old).unwrap();
+
+    let new = make("new.pem");
+    let hang_up = || {
+        let status = Command::new("kill").args(["-HUP", &relay.child.id().to_string()]).status();
+        assert!(status.unwrap().success());
+        relay.said()
+    };
+    assert!(hang_up().ends_with("the certificate was read again"));
+    relay.connect(&new).unwrap();
+    let refused = relay.connect(&old).unwrap_err();
+    assert!(refused.starts_with("the certificate "), "{refused}");
+    open.ping(b"still here").unwrap();
+
+    std::fs::write(&key, "no key").unwrap();
+    let said = hang_up();
+    assert!(said.contains("stays as it was") && said.contains("key.pem"), "{said}");
+    relay.connect(&new).unwrap();
+    std::fs::remove_dir_all(folder).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn a_self_signed_certificate_is_made_and_its_fingerprint_printed() {
+    let relay = Running::start(&["--tls-self-signed"]);
+    let said = relay.said();
+    let fingerprint = said.split("SHA-256 ").nth(1).expect(&said);
+    assert_eq!(fingerprint.len(), 32 * 3 - 1, "{said}");
+}
+
+#[test]
+fn a_certificate_that_cannot_be_used_is_named_with_the_reason() {
+    let output = run(&["--tls-cert", "/nowhere/chain.pem", "--tls-key", "/nowhere/key.pem"]);
+    assert_eq!(output.status.code(), Some(2));
+    let error = text(&output.stderr);
+    assert!(error.starts_with("chat-relay: /nowhere/chain.pem: ") && error.lines().count() == 1);
+}
