@@ -1,6 +1,7 @@
 //! Connections by number.
 
 use std::fmt;
+use std::num::NonZeroU32;
 
 /// Names a connection of a reactor.
 ///
@@ -47,14 +48,28 @@ impl fmt::Debug for ConnectionId {
 pub(super) struct Slab<T> {
     entries: Vec<Entry<T>>,
     /// The first of the free entries, each of which names the next.
-    free: Option<u32>,
+    free: Option<Place>,
     taken: usize,
 }
 
 struct Entry<T> {
     generation: u32,
-    next_free: Option<u32>,
+    next_free: Option<Place>,
     value: Option<T>,
+}
+
+/// An index, and 1: so that there is none in as many bytes as one.
+#[derive(Clone, Copy)]
+struct Place(NonZeroU32);
+
+impl Place {
+    fn new(index: u32) -> Option<Self> {
+        index.checked_add(1).and_then(NonZeroU32::new).map(Self)
+    }
+
+    fn index(self) -> u32 {
+        self.0.get() - 1
+    }
 }
 
 impl<T> Slab<T> {
@@ -69,7 +84,7 @@ impl<T> Slab<T> {
     /// Gives the value back where there is no room for it.
     pub(super) fn insert(&mut self, value: T) -> Result<ConnectionId, T> {
         let index = match self.free {
-            Some(index) => index,
+            Some(place) => place.index(),
             None if self.entries.len() >= ENTRIES_MAX => return Err(value),
             None => {
                 self.entries.push(Entry { generation: 0, next_free: None, value: None });
@@ -89,7 +104,7 @@ impl<T> Slab<T> {
         let value = entry.value.take()?;
         entry.generation =
             if entry.generation == GENERATION_MAX { 0 } else { entry.generation + 1 };
-        entry.next_free = self.free.replace(id.index);
+        entry.next_free = std::mem::replace(&mut self.free, Place::new(id.index));
         self.taken -= 1;
         Some(value)
     }
