@@ -331,17 +331,29 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     /// All is said, and the handler was told: ends our direction, and frees the connection once the peer has ended its
     /// own, or had the time to.
     fn finish(&mut self, id: ConnectionId, over: bool) {
-        let Self { sockets, net, .. } = self;
+        let Self { sockets, net, world, .. } = self;
         let Some(Some(socket)) = sockets.get_mut(id.index as usize) else { return self.free(id) };
-        if over || socket.at_end {
+        if over {
             return self.free(id);
         }
-        if !std::mem::replace(&mut socket.shut, true) {
+        if socket.at_end {
+            // The peer may have gone; it is told all the same (RFC 8446 section 6.1).
             if let Some(tls) = &mut socket.tls {
-                // Nothing waits, so that there is room for these few bytes.
-                tls.close();
-                let _ = tls.flush(net, &mut socket.stream);
+                let _ = tls.end(net, &mut socket.stream);
             }
+            return self.free(id);
+        }
+        if !socket.shut {
+            let said = socket.tls.as_mut().map_or(Ok(true), |it| it.end(net, &mut socket.stream));
+            match (said, world.slots.get_mut(id)) {
+                (Ok(true), _) => {}
+                (Ok(false), Some(slot)) => {
+                    slot.blocked = true;
+                    return;
+                }
+                (Ok(false) | Err(_), _) => return self.free(id),
+            }
+            socket.shut = true;
             if net.shutdown(&mut socket.stream).is_err() {
                 return self.free(id);
             }

@@ -18,6 +18,8 @@ pub(super) struct Tls {
     unsent: Vec<u8>,
     /// Something has come.
     heard: bool,
+    /// We have said that nothing more follows.
+    ended: bool,
 }
 
 /// What all TLS connections of a loop use in turn.
@@ -34,7 +36,7 @@ const WRITE_BYTES: usize = 64 * 1024;
 
 impl Tls {
     pub(super) fn new(session: Session) -> Box<Self> {
-        Box::new(Self { session, unsent: Vec::new(), heard: false })
+        Box::new(Self { session, unsent: Vec::new(), heard: false, ended: false })
     }
 
     /// Lets a client begin.
@@ -131,9 +133,12 @@ impl Tls {
         !self.unsent.is_empty()
     }
 
-    /// Says that nothing more follows.
-    pub(super) fn close(&mut self) {
-        self.session.close(&mut self.unsent);
+    /// Says that nothing more follows, once; false where that waits.
+    pub(super) fn end<N: Net>(&mut self, net: &mut N, stream: &mut N::Stream) -> io::Result<bool> {
+        if !std::mem::replace(&mut self.ended, true) {
+            self.session.close(&mut self.unsent);
+        }
+        self.flush(net, stream)
     }
 }
 

@@ -40,7 +40,7 @@ impl Tls {
         match *self {}
     }
 
-    pub(super) fn close(&mut self) {
+    pub(super) fn end<N: Net>(&mut self, _: &mut N, _: &mut N::Stream) -> io::Result<bool> {
         match *self {}
     }
 }

@@ -16,6 +16,8 @@ mod net;
 mod opening;
 mod pressure;
 mod sending;
+#[cfg(feature = "tls")]
+mod tls;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -1,0 +1,269 @@
+//! TLS over the deterministic net: records cut anywhere, sockets that take little, interruptions and spurious events.
+
+use std::io::{Read, Write};
+use std::sync::{Arc, OnceLock};
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
+use tautline::tls::{ClientTls, ServerTls};
+
+use super::*;
+
+/// A certificate for localhost, and its key, as PEM; made once.
+fn certificate() -> &'static (String, String) {
+    static MADE: OnceLock<(String, String)> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    })
+}
+
+fn server_tls() -> ServerTls {
+    let (chain, key) = certificate();
+    ServerTls::from_pem(chain.as_bytes(), key.as_bytes()).unwrap()
+}
+
+/// A client of rustls' own, at the other end of the net.
+struct TlsPeer {
+    peer: Peer,
+    tls: ClientConnection,
+    plain: Vec<u8>,
+}
+
+impl TlsPeer {
+    fn connect(net: &SimNet, versions: &[&'static rustls::SupportedProtocolVersion]) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(certificate().0.as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut tls = ClientConnection::new(Arc::new(config), name).unwrap();
+        tls.set_buffer_limit(None);
+        Self { peer: net.connect(ADDRESS), tls, plain: Vec::new() }
+    }
+
+    fn send(&mut self, bytes: &[u8]) {
+        self.tls.writer().write_all(bytes).unwrap();
+    }
+
+    /// Exchanges bytes with the reactor: at most so many each way, one turn.
+    fn exchange(&mut self, reactor: &mut Reactor<Probe, SimNet>, bytes_max: usize) {
+        let mut records = Vec::new();
+        while self.tls.wants_write() {
+            self.tls.write_tls(&mut records).unwrap();
+        }
+        for run in records.chunks(bytes_max) {
+            self.peer.write(run);
+            reactor.turn(Some(Duration::ZERO)).unwrap();
+        }
+        reactor.turn(Some(Duration::ZERO)).unwrap();
+        let read = self.peer.read_up_to(bytes_max);
+        let mut read = read.as_slice();
+        while !read.is_empty() {
+            self.tls.read_tls(&mut read).unwrap();
+            let state = self.tls.process_new_packets().unwrap();
+            let mut plain = vec![0; state.plaintext_bytes_to_read()];
+            self.tls.reader().read_exact(&mut plain).unwrap();
+            self.plain.extend(plain);
+        }
+    }
+
+    /// Exchanges until this has come.
+    fn expect(&mut self, reactor: &mut Reactor<Probe, SimNet>, bytes_max: usize, wanted: &[u8]) {
+        for _ in 0..200_000 {
+            if self.plain.len() >= wanted.len() {
+                break;
+            }
+            self.exchange(reactor, bytes_max);
+        }
+        assert!(self.plain.starts_with(wanted), "{} of {}", self.plain.len(), wanted.len());
+        self.plain.drain(..wanted.len());
+    }
+
+    /// The opening handshake, after that of TLS.
+    fn open(&mut self, reactor: &mut Reactor<Probe, SimNet>, bytes_max: usize) {
+        self.send(REQUEST);
+        while !self.plain.ends_with(b"\r\n\r\n") {
+            self.exchange(reactor, bytes_max);
+        }
+        assert!(self.plain.starts_with(b"HTTP/1.1 101 "));
+        self.plain.clear();
+    }
+}
+
+fn world(seed: u64, faults: bool, capacity: usize) -> World {
+    let net = SimNet::new(seed);
+    (net.sim().faults, net.sim().capacity) = (faults, capacity);
+    let reactor = Reactor::with_net(Probe::default(), net.clone()).server_tls(server_tls());
+    World { reactor: reactor.listen(ADDRESS).unwrap(), net }
+}
+
+#[test]
+fn messages_come_back_over_tls_whatever_a_socket_takes_and_wherever_records_are_cut() {
+    for seed in 0..12 {
+        let bytes_max = [1, 2, 7, 100, 1000, 20_000][seed as usize % 6];
+        let capacity = [3, 50, 700, 20_000][seed as usize % 4];
+        let lengths: &[usize] = if bytes_max < 100 || capacity < 100 {
+            &[0, 1, 126, 1000]
+        } else {
+            &[0, 1, 125, 126, 16_370, 16_384, 16_385, 65_536, 200_000]
+        };
+        let versions = [&rustls::version::TLS13, &rustls::version::TLS12];
+        let mut world = world(seed + 1, true, capacity);
+        let mut peer = TlsPeer::connect(&world.net, &versions[seed as usize % 2..][..1]);
+        peer.open(&mut world.reactor, bytes_max);
+        for &length in lengths {
+            let data: Vec<u8> = (0..length).map(|n| n as u8).collect();
+            // Two at once, and a ping between.
+            for _ in 0..2 {
+                peer.send(&frame(0x82, &data));
+            }
+            let wanted = plain(0x82, &data).repeat(2);
+            peer.expect(&mut world.reactor, bytes_max, &wanted);
+        }
+        peer.send(&frame(0x88, &close_frame(1000, "done")));
+        peer.expect(&mut world.reactor, bytes_max, &plain(0x88, &1000u16.to_be_bytes()));
+        peer.tls.send_close_notify();
+        peer.exchange(&mut world.reactor, bytes_max);
+        for _ in 0..100 {
+            peer.exchange(&mut world.reactor, usize::MAX);
+        }
+        assert!(peer.tls.process_new_packets().unwrap().peer_has_closed(), "close_notify came");
+        peer.peer.end();
+        world.run();
+        assert!(peer.peer.is_dropped(), "seed {seed}");
+        assert_eq!(
+            world.journal().last().unwrap(),
+            "close 1000: closed with 1000 (normal closure): done"
+        );
+    }
+}
+
+#[test]
+fn what_one_turn_says_leaves_in_one_record_and_one_write() {
+    let mut world = world(1, false, 1 << 20);
+    let mut peer = TlsPeer::connect(&world.net, &[&rustls::version::TLS13]);
+    peer.open(&mut world.reactor, usize::MAX);
+    let writes = world.net.sim().writes;
+    peer.send(&frame(0x82, b"sixteen bytes!!!").repeat(100));
+    let wanted = plain(0x82, b"sixteen bytes!!!").repeat(100);
+    let mut records = Vec::new();
+    while peer.tls.wants_write() {
+        peer.tls.write_tls(&mut records).unwrap();
+    }
+    peer.peer.write(&records);
+    world.run();
+    assert_eq!(world.net.sim().writes - writes, 1);
+    // Header, content type and tag.
+    assert_eq!(peer.peer.pending(), wanted.len() + 5 + 1 + 16);
+    peer.expect(&mut world.reactor, usize::MAX, &wanted);
+}
+
+#[test]
+fn a_peer_that_does_not_read_is_not_read_and_gets_all_of_it_later() {
+    let mut world = world(1, false, 10_000);
+    let mut peer = TlsPeer::connect(&world.net, &[&rustls::version::TLS13]);
+    peer.open(&mut world.reactor, usize::MAX);
+    peer.send(&text("burst 300000"));
+    let mut records = Vec::new();
+    peer.tls.write_tls(&mut records).unwrap();
+    peer.peer.write(&records);
+    world.run();
+    assert_eq!(peer.peer.pending(), 10_000);
+    assert!(!world.journal().iter().any(|line| line == "drain"));
+    peer.expect(&mut world.reactor, 5_000, &plain(0x82, &vec![b'b'; 300_000]));
+    world.run();
+    assert!(world.journal().iter().any(|line| line == "drain"));
+}
+
+#[test]
+fn handshakes_wait_for_their_turn_and_all_come_to_an_end() {
+    let mut world = world(1, false, 1 << 20);
+    let mut peers: Vec<_> =
+        (0..40).map(|_| TlsPeer::connect(&world.net, &[&rustls::version::TLS13])).collect();
+    for peer in &mut peers {
+        peer.send(REQUEST);
+    }
+    let mut turns = 0;
+    while peers.iter().any(|peer| !peer.plain.ends_with(b"\r\n\r\n")) {
+        for peer in &mut peers {
+            let mut records = Vec::new();
+            while peer.tls.wants_write() {
+                peer.tls.write_tls(&mut records).unwrap();
+            }
+            if !records.is_empty() {
+                peer.peer.write(&records);
+            }
+        }
+        world.run_some(1);
+        turns += 1;
+        let answered = peers.iter().filter(|peer| peer.peer.pending() > 0).count();
+        assert!(
+            answered <= 2 * Limits::default().tls_handshakes_per_turn_max,
+            "{answered} in a turn"
+        );
+        for peer in &mut peers {
+            let read = peer.peer.read();
+            let mut read = read.as_slice();
+            while !read.is_empty() {
+                peer.tls.read_tls(&mut read).unwrap();
+                let state = peer.tls.process_new_packets().unwrap();
+                let mut plain = vec![0; state.plaintext_bytes_to_read()];
+                peer.tls.reader().read_exact(&mut plain).unwrap();
+                peer.plain.extend(plain);
+            }
+        }
+        assert!(turns < 1000, "they come to an end");
+    }
+    assert_eq!(world.journal().iter().filter(|line| *line == "open").count(), 40);
+}
+
+#[test]
+fn two_reactors_talk_to_each_other_over_tls() {
+    for seed in 0..6 {
+        let (net, other) = (SimNet::new(seed + 1), SimNet::new(seed + 100));
+        let root = std::env::temp_dir()
+            .join(format!("tautline-two-reactors-{}-{seed}.pem", std::process::id()));
+        std::fs::write(&root, &certificate().0).unwrap();
+        let tls = ClientTls::trusting(&root).unwrap();
+        std::fs::remove_file(root).unwrap();
+        for net in [&net, &other] {
+            (net.sim().faults, net.sim().capacity) = (true, 300);
+        }
+        let mut client = Reactor::with_net(Probe::default(), net.clone()).client_tls(tls);
+        let server = Reactor::with_net(Probe::default(), other.clone()).server_tls(server_tls());
+        let mut server = server.listen(ADDRESS).unwrap();
+        let url = "wss://localhost/chat".parse().unwrap();
+        let request = tautline::handshake::ClientRequest::new(url);
+        let id = client.hub().connect(ADDRESS, request, 0).unwrap();
+        client.turn(Some(Duration::ZERO)).unwrap();
+        let (here, there) = (net.accept_outgoing(), other.connect(ADDRESS));
+        let mut said = false;
+        for _ in 0..20_000 {
+            client.turn(Some(Duration::ZERO)).unwrap();
+            there.write(&here.read_up_to(77));
+            server.turn(Some(Duration::ZERO)).unwrap();
+            here.write(&there.read_up_to(90));
+            if !said && let Some(mut cx) = client.hub().connection(id) {
+                // The server sends as much back.
+                cx.send("burst 30000");
+                said = true;
+            }
+            if client.handler().statuses.len() == 1 {
+                break;
+            }
+        }
+        // The client has echoed the burst, which it had whole.
+        assert_eq!(
+            client.handler().statuses.len(),
+            1,
+            "seed {seed}: {:?}",
+            client.handler().journal
+        );
+    }
+}
