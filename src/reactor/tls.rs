@@ -199,7 +199,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                     slot.blocked = true;
                 }
             }
-            Err(error) => self.lost(id, error),
+            Err(error) => {
+                self.tls_buffers.plain = plain;
+                return self.lost(id, error);
+            }
         }
         if established && !was_established {
             self.on_secured(id);
