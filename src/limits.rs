@@ -69,7 +69,7 @@ pub struct Limits {
     /// The same, from one address: RFC 6455 section 10.4 asks for it. Default 1,024; beyond it 503.
     pub handshakes_per_address_max: usize,
     /// Steps of TLS handshakes in one turn of the loop, each of which may cost a signature: half a millisecond with RSA.
-    /// Default 4; the others wait for the next turns, so that a storm of new connections does not stall those that are
+    /// Default 4, at least 1; the others wait for the next turns, so that a storm of new connections does not stall those that are
     /// open.
     pub tls_handshakes_per_turn_max: usize,
     /// Tasks from other threads that may wait for the loop. Default 65,536; beyond it the poster gets an error.

@@ -120,13 +120,17 @@ impl Tls {
     }
 
     fn read_plain(&mut self, stream: &mut TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
-        while self.taken == self.plain.len() {
+        if self.taken == self.plain.len() {
             self.plain.clear();
             self.taken = 0;
             if self.session.is_closed() || !self.read(stream)? {
                 return Ok(0);
             }
             self.flush(stream)?;
+            if self.plain.is_empty() && !self.session.is_closed() {
+                // No record is whole yet: the caller looks at its deadlines before it reads on.
+                return Err(io::ErrorKind::Interrupted.into());
+            }
         }
         let count = self.plain.get(self.taken..).unwrap_or_default().read(bytes)?;
         self.taken += count;
@@ -141,9 +145,8 @@ impl Tls {
         }
         let mut records = vec![0; Session::encrypted_bytes_max(piece.len())];
         let length = self.session.send(piece, &mut self.unsent, &mut records)?;
+        // They leave with the next write, be it one of nothing: these bytes are taken, whatever becomes of them.
         self.unsent.extend_from_slice(records.get(..length).unwrap_or_default());
-        // These bytes are taken: an error shows again with the next write.
-        let _ = self.flush(stream);
         Ok(piece.len())
     }
 

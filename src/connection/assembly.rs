@@ -28,21 +28,12 @@ pub(super) struct Progress {
     pub(super) control: Vec<u8>,
 }
 
-/// What a thread keeps to be lent again.
-#[derive(Default)]
-struct Idle {
-    #[expect(clippy::vec_box, reason = "what is lent is moved often, and is large")]
-    progress: Vec<Box<Progress>>,
-    /// What they have room for.
-    bytes: usize,
-}
-
-/// At most so many are kept, with room for so many bytes in all.
+/// A thread keeps at most so many to be lent again.
 const KEPT_MAX: usize = 32;
-const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 thread_local! {
-    static IDLE: RefCell<Idle> = RefCell::default();
+    #[expect(clippy::vec_box, reason = "what is lent is moved often, and is large")]
+    static IDLE: RefCell<Vec<Box<Progress>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// A frame whose payload is arriving.
@@ -61,12 +52,7 @@ impl Frame {
 impl Progress {
     /// One with nothing in it.
     pub(super) fn lend() -> Box<Self> {
-        let idle = IDLE.try_with(|idle| {
-            let mut idle = idle.borrow_mut();
-            let progress = idle.progress.pop()?;
-            idle.bytes = idle.bytes.saturating_sub(progress.gathered.capacity());
-            Some(progress)
-        });
+        let idle = IDLE.try_with(|idle| idle.borrow_mut().pop());
         idle.ok().flatten().unwrap_or_default()
     }
 
@@ -75,16 +61,14 @@ impl Progress {
         self.header_bytes = 0;
         self.frame = None;
         self.message = None;
-        self.gathered.clear();
+        self.gathered.give_back();
         self.inflater = None;
         self.control.clear();
         // Where the thread ends, it is freed.
         let _ = IDLE.try_with(|idle| {
             let mut idle = idle.borrow_mut();
-            let bytes = idle.bytes + self.gathered.capacity();
-            if idle.progress.len() < KEPT_MAX && bytes <= KEPT_BYTES_MAX {
-                idle.bytes = bytes;
-                idle.progress.push(self);
+            if idle.len() < KEPT_MAX {
+                idle.push(self);
             }
         });
     }

@@ -1,17 +1,33 @@
 //! Where a message is gathered that does not lie whole in one run of bytes.
 
+use std::cell::RefCell;
+
 use super::message::{Kind, Message, OwnedMessage};
 use crate::error::Violation;
 use crate::utf8::Utf8;
 
 /// What has come of a message. It grows with what comes and not with what is announced: it doubles, but never beyond the
-/// limit.
+/// limit. It begins with a buffer that the thread has kept from another message, if there is one within the limit.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     text: String,
     /// As long as there is room; what is behind `data_bytes` means nothing.
     data: Vec<u8>,
     data_bytes: usize,
+}
+
+/// What a thread keeps to be lent again: room for so many bytes in all.
+const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+#[derive(Default)]
+struct Idle {
+    texts: Vec<String>,
+    data: Vec<Vec<u8>>,
+    bytes: usize,
+}
+
+thread_local! {
+    static IDLE: RefCell<Idle> = RefCell::default();
 }
 
 /// The shortest room that is worth reading to.
@@ -24,6 +40,9 @@ const ROOM_BYTES_MAX: usize = 1024 * 1024;
 impl Gathered {
     /// Adds a piece of binary data.
     pub(super) fn push_data(&mut self, piece: &[u8], bytes_max: usize) {
+        if self.data.is_empty() && !piece.is_empty() {
+            self.data = lend(|idle| &mut idle.data, Vec::len, bytes_max);
+        }
         let end = self.data_bytes + piece.len();
         self.grow_data(end, bytes_max);
         if let Some(room) = self.data.get_mut(self.data_bytes..end) {
@@ -39,6 +58,9 @@ impl Gathered {
         utf8: &mut Utf8,
         bytes_max: usize,
     ) -> Result<(), Violation> {
+        if self.text.capacity() == 0 && !piece.is_empty() {
+            self.text = lend(|idle| &mut idle.texts, String::capacity, bytes_max);
+        }
         let text = &mut self.text;
         let grown = grown(text.len() + piece.len(), text.capacity(), bytes_max);
         text.reserve_exact(grown - text.len());
@@ -54,6 +76,9 @@ impl Gathered {
     pub(super) fn room(&mut self, missing: usize, bytes_max: usize) -> Option<&mut [u8]> {
         if missing < ROOM_BYTES_MIN {
             return None;
+        }
+        if self.data.is_empty() {
+            self.data = lend(|idle| &mut idle.data, Vec::len, bytes_max);
         }
         let end = self.data_bytes + missing.min(ROOM_BYTES_MAX);
         if self.data.len() < end {
@@ -92,20 +117,50 @@ impl Gathered {
     /// What has come, to be delivered by itself.
     pub(super) fn take(&mut self, kind: Kind) -> OwnedMessage {
         let message = self.message(kind).to_owned();
-        self.clear();
+        self.text.clear();
+        self.data_bytes = 0;
         message
     }
 
-    /// Forgets the message. The room stays.
-    pub(super) fn clear(&mut self) {
-        self.text.clear();
-        self.data_bytes = 0;
+    /// Forgets the message, and gives its buffer back to the thread.
+    pub(super) fn give_back(&mut self) {
+        let Self { mut text, data, .. } = std::mem::take(self);
+        text.clear();
+        if text.capacity() + data.len() == 0 {
+            return;
+        }
+        // Where the thread ends, they are freed.
+        let _ = IDLE.try_with(|idle| {
+            let mut idle = idle.borrow_mut();
+            let bytes = idle.bytes + text.capacity() + data.len();
+            if bytes <= KEPT_BYTES_MAX {
+                idle.bytes = bytes;
+                if text.capacity() > 0 {
+                    idle.texts.push(text);
+                }
+                if !data.is_empty() {
+                    idle.data.push(data);
+                }
+            }
+        });
     }
+}
 
-    /// How many bytes there is room for.
-    pub(super) fn capacity(&self) -> usize {
-        self.text.capacity() + self.data.capacity()
-    }
+/// A buffer that the thread has kept and that is no longer than this, or a new one.
+fn lend<B: Default>(
+    kept: impl Fn(&mut Idle) -> &mut Vec<B>,
+    bytes: impl Fn(&B) -> usize,
+    bytes_max: usize,
+) -> B {
+    let lent = IDLE.try_with(|idle| {
+        let mut idle = idle.borrow_mut();
+        let buffers = kept(&mut idle);
+        let at = buffers.iter().rposition(|it| bytes(it) <= bytes_max)?;
+        let buffer = buffers.swap_remove(at);
+        idle.bytes = idle.bytes.saturating_sub(bytes(&buffer));
+        Some(buffer)
+    });
+    lent.ok().flatten().unwrap_or_default()
 }
 
 /// How long a buffer is that has to hold `needed` bytes.

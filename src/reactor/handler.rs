@@ -130,7 +130,8 @@ pub enum Closed {
     Unanswered,
     /// The peer does not read: more than [`outbox_bytes_max`](crate::Limits::outbox_bytes_max) waited for it.
     NotReading,
-    /// The stream ended or failed without a close frame, or the server that was to be reached did not answer in time.
+    /// The stream ended or failed without a close frame, or the server that was to be reached did not answer in time. Where
+    /// TLS has failed, the error is a [`TlsError`](crate::tls::TlsError), inside.
     Lost(io::Error),
     /// A connection that was to be made: the server did not answer as it should.
     Refused(AnswerError),

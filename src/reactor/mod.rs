@@ -209,7 +209,8 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         self
     }
 
-    /// Makes a connection to a `ws://` URL; see [`Hub::connect`].
+    /// Makes a connection to a `ws://` URL, or, with a [`client_tls`](Self::client_tls), to a `wss://` URL; see
+    /// [`Hub::connect`].
     ///
     /// # Errors
     ///
@@ -276,7 +277,8 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         self.world.now = self.net.now();
         #[cfg(feature = "tls")]
         {
-            self.tls_handshakes_left = self.world.limits.tls_handshakes_per_turn_max;
+            // With none, the loop would spin.
+            self.tls_handshakes_left = self.world.limits.tls_handshakes_per_turn_max.max(1);
         }
 
         self.run_posts();

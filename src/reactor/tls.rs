@@ -14,8 +14,10 @@ use crate::tls::{Session, TlsError};
 /// A connection's TLS. At rest it owns a session: keys, and no bytes.
 pub(super) struct Tls {
     session: Session,
-    /// Records that the socket did not take yet.
+    /// Records, of which the socket did not take the last ones yet.
     unsent: Vec<u8>,
+    /// How many bytes of them it took.
+    sent: usize,
     /// Something has come.
     heard: bool,
     /// We have said that nothing more follows.
@@ -36,7 +38,7 @@ const WRITE_BYTES: usize = 64 * 1024;
 
 impl Tls {
     pub(super) fn new(session: Session) -> Box<Self> {
-        Box::new(Self { session, unsent: Vec::new(), heard: false, ended: false })
+        Box::new(Self { session, unsent: Vec::new(), sent: 0, heard: false, ended: false })
     }
 
     /// Lets a client begin.
@@ -87,6 +89,10 @@ impl Tls {
         stream: &mut N::Stream,
         buffers: &mut TlsBuffers,
     ) -> io::Result<usize> {
+        if self.session.is_failed() {
+            // The peer was told why, and can be told nothing else. The handler will be.
+            return Ok(plain.len());
+        }
         let mut taken = 0;
         for piece in plain.chunks(WRITE_BYTES) {
             if !self.flush(net, stream)? {
@@ -119,13 +125,13 @@ impl Tls {
         if self.unsent.is_empty() {
             return Ok(true);
         }
-        let written = write(&self.unsent, net, stream)?;
-        if written == self.unsent.len() {
-            self.unsent = Vec::new();
-            return Ok(true);
+        let rest = self.unsent.get(self.sent..).unwrap_or_default();
+        self.sent += write(rest, net, stream)?;
+        if self.sent < self.unsent.len() {
+            return Ok(false);
         }
-        self.unsent.drain(..written);
-        Ok(false)
+        (self.unsent, self.sent) = (Vec::new(), 0);
+        Ok(true)
     }
 
     /// Whether records wait for the socket.
@@ -151,7 +157,13 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         else {
             return false;
         };
-        if !tls.is_established() {
+        if tls.is_closed() {
+            // What came before was handled: this is the end.
+            *readable = false;
+            self.nothing_read(id, Ok(0));
+            return false;
+        }
+        if !tls.is_established() && !tls.session.is_failed() {
             // Handshakes are dear: the others have their turn between them.
             if self.tls_handshakes_left == 0 {
                 self.read_later(id);
@@ -166,6 +178,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             Ok(count) if count > 0 => {
                 *readable = count == room.len() || *read_closed;
                 let bytes = buffer.get_mut(..kept + count).unwrap_or_default();
+                self.world.heard(id);
                 self.receive_records(id, bytes);
                 true
             }
@@ -182,7 +195,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         let Self { sockets, net, tls_buffers, .. } = self;
         let Some(Some(socket)) = sockets.get_mut(id.index as usize) else { return };
         let Some(tls) = &mut socket.tls else { return };
-        if tls.is_plain_http(bytes) {
+        if matches!(socket.inbound, Inbound::Request(..)) && tls.is_plain_http(bytes) {
             socket.tls = None;
             return self.respond(id, &Refusal::PlainHttp.response(), false);
         }
@@ -214,11 +227,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         match received {
             Err(error) => self.tls_failed(id, error),
             Ok(()) if closed => {
+                // That is read behind what waits to be handled.
                 if let Some(socket) = self.socket(id) {
-                    socket.readable = false;
-                    socket.at_end = true;
+                    socket.readable = true;
                 }
-                self.lost(id, ErrorKind::UnexpectedEof.into());
             }
             Ok(()) => {}
         }

@@ -8,7 +8,10 @@ use rustls::client::verify_server_name;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::server::{ClientHello, ParsedCertificate, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::server::{
+    ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert,
+    WebPkiClientVerifier,
+};
 use rustls::sign::CertifiedKey;
 use rustls::{ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier};
 
@@ -72,6 +75,9 @@ impl ServerTls {
         keys: Vec<Arc<CertifiedKey>>,
         files: Arc<[(PathBuf, PathBuf)]>,
     ) -> Result<Self, TlsError> {
+        if keys.is_empty() {
+            return Err(TlsError::file(Path::new("the certificates"), "there are none"));
+        }
         let certificates = Arc::new(Certificates(RwLock::new(keys)));
         let config = builder()?.with_no_client_auth();
         let config = finish(config.with_cert_resolver(Arc::clone(&certificates) as _))?;
@@ -151,6 +157,7 @@ fn finish(mut config: ServerConfig) -> Result<Arc<ServerConfig>, TlsError> {
     config.alpn_protocols = vec![ALPN.to_vec()];
     // Sessions are resumed from what the client keeps, so that the server keeps nothing for them.
     config.ticketer = ring::Ticketer::new()?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Arc::new(config))
 }
 
@@ -167,6 +174,9 @@ pub(super) fn certified(
     key: PrivateKeyDer<'static>,
     path: &Path,
 ) -> Result<Arc<CertifiedKey>, TlsError> {
+    if chain.is_empty() {
+        return Err(TlsError::file(path, "there is no certificate in it"));
+    }
     let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
         rustls::Error::InconsistentKeys(_) => {
             TlsError::file(path, "this key is not that of the certificate")

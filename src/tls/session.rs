@@ -39,6 +39,10 @@ enum End {
 const RECORD_BYTES_MAX: usize = 16 * 1024;
 /// What a record is longer than its payload, at most: header, explicit nonce, content type, tag.
 const OVERHEAD_BYTES_MAX: usize = 5 + 8 + 1 + 16;
+/// What may have to be said before data, at most: that keys are updated, by either end.
+const AHEAD_BYTES_MAX: usize = 256;
+/// What is kept of a record, or of a message of the handshake, that is not whole: two of the longest records.
+const PARTIAL_BYTES_MAX: usize = 2 * RECORD_BYTES_MAX + 1024;
 /// Room that is made for what the handshake says, until more is asked for.
 const ROOM_BYTES: usize = 2048;
 
@@ -69,6 +73,11 @@ impl Session {
         self.established
     }
 
+    /// Whether nothing can be received or sent any more.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.failed
+    }
+
     /// Whether the peer has said that nothing more follows.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed
@@ -96,6 +105,9 @@ impl Session {
         let rest = bytes.get(used..).unwrap_or_default();
         if rest.is_empty() {
             self.partial = Vec::new();
+        } else if rest.len() > PARTIAL_BYTES_MAX {
+            self.failed = true;
+            return Err(TlsError::Protocol("a message of the handshake is too long".into()));
         } else {
             self.partial.clear();
             self.partial.extend_from_slice(rest);
@@ -128,7 +140,7 @@ impl Session {
     /// How long the records of so many bytes are, at most.
     pub(crate) fn encrypted_bytes_max(plain_bytes: usize) -> usize {
         let records = plain_bytes.div_ceil(RECORD_BYTES_MAX).max(1);
-        plain_bytes + records * OVERHEAD_BYTES_MAX
+        plain_bytes + records * OVERHEAD_BYTES_MAX + AHEAD_BYTES_MAX
     }
 
     /// Encrypts data to the start of `out`, which has room [for its records](Self::encrypted_bytes_max), and says how
