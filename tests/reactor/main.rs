@@ -3,6 +3,10 @@
 
 #[cfg(feature = "deflate")]
 mod allocations;
+#[cfg(feature = "tls")]
+#[path = "../tls/authority.rs"]
+#[allow(dead_code, reason = "other tests use the rest")]
+mod authority;
 #[cfg(feature = "deflate")]
 mod compressed;
 mod ending;
@@ -18,6 +22,8 @@ mod pressure;
 mod sending;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_faults;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a test may panic
 
 mod authority;
+mod peers;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
