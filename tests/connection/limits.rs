@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use allocation_counter::measure;
 use tautline::frame::Role;
 use tautline::{Delivery, Limits, OwnedMessage, Violation};
 
@@ -188,4 +189,26 @@ fn a_limit_of_all_that_fits_in_memory_does_not_overflow() {
     let wrapping = fragments(Role::Client, &[b"ab", b"cd"]);
     let outcome = run(connection(Role::Server, &limits, Delivery::Whole), [&wrapping[..]]);
     assert_eq!(outcome.events, [Seen::Message(OwnedMessage::Binary(b"abcd".to_vec()))]);
+}
+
+// Buffers are lent from message to message: a long one of another connection may not come to stand behind a short limit.
+#[test]
+fn what_a_message_is_gathered_in_is_no_longer_than_the_limit_of_its_connection() {
+    let unfinished = |limit: usize, payload_bytes: usize| {
+        let limits = limits(|it| it.message_bytes_max = limit);
+        let mut ws = connection(Role::Server, &limits, Delivery::Whole);
+        let bytes = frame(Role::Client, 0x82, &vec![7; payload_bytes]);
+        let (half, rest) = bytes.split_at(bytes.len() / 2);
+        let mut outcome = Outcome::default();
+        let info = measure(|| receive(&mut ws, half, &mut outcome));
+        assert!(outcome.events.is_empty());
+        (ws, rest.to_vec(), info.bytes_current)
+    };
+    let (mut large, rest, _) = unfinished(1 << 20, 1 << 20);
+    let mut outcome = Outcome::default();
+    receive(&mut large, &rest, &mut outcome);
+    assert_eq!(outcome.events.len(), 1);
+    // The buffer of a megabyte is there to be lent; this one takes as much memory as it needs instead.
+    let (_small, _, owned) = unfinished(1024, 1000);
+    assert!((400..2048).contains(&owned), "{owned} bytes");
 }
