@@ -2,8 +2,9 @@
 """What `run` leaves to Python: a free port, the spec file of a shard, and the comparison of reports with expectations.
 
     cases.py port                                      prints a free port of 127.0.0.1
-    cases.py spec [MODE] ROLE SHARD SHARDS URL OUTDIR  prints the spec file of a shard, the first being 1; URL serves
-                                                       both roles
+    cases.py spec [MODE] [--tls CERT KEY] ROLE SHARD SHARDS URL OUTDIR
+                                                       prints the spec file of a shard, the first being 1; URL serves
+                                                       both roles; over TLS, the suite as a server shows CERT
     cases.py compare [MODE] [--problems N] ROLE...     compares the reports of all shards, prints differences and the
                                                        summary; exits 1 on any
 
@@ -44,6 +45,7 @@ def main():
     commands.add_parser("port")
     spec = commands.add_parser("spec")
     add_modes(spec)
+    spec.add_argument("--tls", nargs=2, metavar=("CERT", "KEY"))
     spec.add_argument("role")
     spec.add_argument("shard", type=int)
     spec.add_argument("shards", type=int)
@@ -60,7 +62,7 @@ def main():
     elif arguments.command == "spec":
         own = split(load_expected(arguments.role, arguments.mode), arguments.shards)[arguments.shard - 1]
         others = load_expected(arguments.role).keys() - own
-        print(json.dumps(make_spec(arguments.url, arguments.outdir, others), indent=2))
+        print(json.dumps(make_spec(arguments.url, arguments.tls, arguments.outdir, others), indent=2))
     else:
         sys.exit(compare_roles(arguments.roles, arguments.mode, arguments.problems))
 
@@ -94,13 +96,14 @@ def cost(case):
     return 8000 + MESSAGE_BYTES[size - 1] if group in COMPRESSION else 1000
 
 
-def make_spec(url, outdir, others):
+def make_spec(url, tls, outdir, others):
     """The suite reads `url` as its own address when it is the server, and `servers` when it is the client.
 
     All cases less those of `others`, rather than a list of the wanted ones: a case that nothing is expected of then
     still runs, in each shard, and is a difference.
     """
     return {
+        **dict(zip(("cert", "key"), tls or ())),
         "url": url,
         "servers": [{"agent": AGENT, "url": url}],
         "outdir": outdir,

@@ -5,19 +5,22 @@ mod bytes;
 mod compressed;
 mod connections;
 mod handshakes;
+mod memory;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod tls;
 
 pub use bytes::{frame_header, mask, utf8};
 pub use compressed::{compressed_wire, inflate, negotiation};
 pub use connections::{connection_client, connection_server, wire};
 pub use handshakes::{client_head, server_head};
+pub use tls::tls;
 
 /// What a target does with an input.
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name that their folder of seeds has too.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("frame_header", frame_header),
     ("mask", mask),
     ("utf8", utf8),
@@ -29,6 +32,7 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("inflate", inflate),
     ("negotiation", negotiation),
     ("compressed_wire", compressed_wire),
+    ("tls", tls),
 ];
 
 /// Numbers without a pattern, all from one byte: the lengths of the runs in which bytes are given.

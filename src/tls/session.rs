@@ -25,6 +25,8 @@ pub(crate) struct Session {
     closed: bool,
     /// The peer has broken a rule, or is not trusted.
     failed: bool,
+    /// We have said that nothing more follows.
+    ended: bool,
     /// What has come of a record, or of a message of the handshake, that is not whole. rustls keeps places in it: it has
     /// to be shown these bytes whenever it is asked for something.
     partial: Vec<u8>,
@@ -65,7 +67,14 @@ impl Session {
     }
 
     fn new(end: End) -> Self {
-        Self { end, established: false, closed: false, failed: false, partial: Vec::new() }
+        Self {
+            end,
+            established: false,
+            closed: false,
+            failed: false,
+            ended: false,
+            partial: Vec::new(),
+        }
     }
 
     /// Whether the handshake is done.
@@ -101,6 +110,11 @@ impl Session {
         plain: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) -> Result<(), TlsError> {
+        // Nobody reads what still comes, and what is wrong with it has no answer: rustls would panic over a second alert.
+        if self.ended {
+            self.partial = Vec::new();
+            return Ok(());
+        }
         let used = self.drive(bytes, plain, out)?;
         let rest = bytes.get(used..).unwrap_or_default();
         if rest.is_empty() {
@@ -155,6 +169,9 @@ impl Session {
         before: &mut Vec<u8>,
         out: &mut [u8],
     ) -> Result<usize, TlsError> {
+        if self.ended {
+            return Err(TlsError::Refused);
+        }
         let mut partial = std::mem::take(&mut self.partial);
         self.receive(&mut partial, &mut Vec::new(), before)?;
         match &mut self.end {
@@ -163,9 +180,9 @@ impl Session {
         }
     }
 
-    /// Appends to `out` that nothing more follows (RFC 8446 section 6.1).
+    /// Appends to `out` that nothing more follows (RFC 8446 section 6.1). What comes after it is not looked at.
     pub(crate) fn close(&mut self, out: &mut Vec<u8>) {
-        if self.failed {
+        if self.failed || std::mem::replace(&mut self.ended, true) {
             return;
         }
         let mut alert = [0; ROOM_BYTES];
@@ -195,15 +212,22 @@ impl fmt::Debug for Session {
     }
 }
 
-/// The one call that both ends have under the same name, but not in one trait.
+/// The calls that both ends have under the same name, but not in one trait.
 trait Machine {
     type Data;
+
+    /// Whether something waits to be encoded.
+    fn has_unsent(&self) -> bool;
 
     fn process<'c, 'i>(&'c mut self, bytes: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
 }
 
 impl Machine for UnbufferedServerConnection {
     type Data = ServerConnectionData;
+
+    fn has_unsent(&self) -> bool {
+        self.wants_write()
+    }
 
     fn process<'c, 'i>(&'c mut self, bytes: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(bytes)
@@ -212,6 +236,10 @@ impl Machine for UnbufferedServerConnection {
 
 impl Machine for UnbufferedClientConnection {
     type Data = ClientConnectionData;
+
+    fn has_unsent(&self) -> bool {
+        self.wants_write()
+    }
 
     fn process<'c, 'i>(&'c mut self, bytes: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
         self.process_tls_records(bytes)
@@ -271,11 +299,14 @@ fn drive<M: Machine>(
     }
 }
 
-/// Appends what the peer is told of its mistake. That is one alert, and rustls may not be asked for more: it would look
-/// at the same bytes again, and complain again.
+/// Appends what the peer is told of its mistake: what was to be said before, and one alert. rustls may not be asked for
+/// more: it would look at the same bytes again, and complain again.
 fn write_alert<M: Machine>(machine: &mut M, rest: &mut [u8], out: &mut Vec<u8>) {
-    if let Ok(ConnectionState::EncodeTlsData(data)) = machine.process(rest).state {
-        let _ = encode(data, out);
+    while machine.has_unsent() {
+        let Ok(ConnectionState::EncodeTlsData(data)) = machine.process(rest).state else { return };
+        if encode(data, out).is_err() {
+            return;
+        }
     }
 }
 

@@ -1,13 +1,15 @@
-"""Runs every pair of a client and a server of which one is ours, with every set of parameters.
+"""Runs every pair of a client and a server of which one is ours, with every set of parameters, and what tls.py checks.
 
 matrix.py SEED [PART OF A NAME]
 
 Between the two stands a proxy that reads along, so that no test passes because nothing was compressed. For `run`, which
-names the programs in ECHO_SERVER, INTEROP_CLIENT and CHROMIUM, node's flags in NODE_FLAGS, and a folder in WORK.
+names the programs in ECHO_SERVER, INTEROP_CLIENT, TERMINAL_CLIENT and CHROMIUM, node's flags in NODE_FLAGS, and a
+folder in WORK.
 """
 
 import asyncio
 import contextlib
+import functools
 import os
 import re
 import signal
@@ -18,15 +20,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import messages
+import tls
+from peers import (
+    CHROMIUM, COMBINATION_SECONDS, NODE, OUR_CLIENT, OUR_SERVER, WEBSOCKETS_CLIENT, WEBSOCKETS_SERVER, WS_CLIENT,
+    WS_SERVER, Failure, Peer, at_least, elements, expect, listening, started, tail,
+)
 
-HERE = Path(__file__).parent
 WORK = Path(os.environ["WORK"])
 
 AT_ONCE = min(len(os.sched_getaffinity(0)), 4)
-# A combination takes a second or two. It gets many of them, for slow machines.
-COMBINATION_SECONDS = 60
-STOP_SECONDS = 5
-
 # In each direction that is compressed, at least so many messages are.
 COMPRESSED_MIN = 20
 FRAGMENTED_MIN = 40
@@ -41,21 +43,6 @@ OFFERS = [
     ["server_max_window_bits=12", "client_max_window_bits=12"],
     [*NO_TAKEOVER, "server_max_window_bits=9", "client_max_window_bits=12"],
 ]
-
-
-class Peer(NamedTuple):
-    """A program: a server gets the parameters, a client a URL, the file of the messages, and then the parameters."""
-
-    title: str
-    program: list[str]
-    parameters: list[str] = []
-    compresses: bool = True
-    fragments: bool = True
-
-    @property
-    def name(self):
-        short = [it.replace("_context_takeover", "").replace("_max_window_bits", "") for it in self.parameters]
-        return " ".join([self.title, *short])
 
 
 class Combination(NamedTuple):
@@ -88,24 +75,6 @@ def combinations():
         # and with those that ask for something themselves.
         for answer in OFFERS[1:]:
             yield Combination(server._replace(parameters=answer), OUR_CLIENT, answer)
-
-
-OUR_SERVER = Peer("our server", [os.environ["ECHO_SERVER"], "--listen", "127.0.0.1:0"], fragments=False)
-OUR_CLIENT = Peer("our client", [os.environ["INTEROP_CLIENT"]])
-WEBSOCKETS_CLIENT = Peer("websockets", [sys.executable, "websockets_client.py"])
-WEBSOCKETS_SERVER = Peer("websockets", [sys.executable, "websockets_server.py"])
-WS_CLIENT = Peer("ws", ["node", "ws_client.mjs"])
-WS_SERVER = Peer("ws", ["node", "ws_server.mjs"])
-# What a browser has cannot send fragments, nor say what it wants of the extension.
-CHROMIUM = Peer("Chromium", ["node", "chromium_client.mjs"], fragments=False)
-# The same, but it only understands what is compressed, and compresses nothing.
-NODE = Peer(
-    "node", ["node", *os.environ["NODE_FLAGS"].split(), "node_client.mjs"], compresses=False, fragments=False
-)
-
-
-class Failure(Exception):
-    pass
 
 
 class Carried(NamedTuple):
@@ -218,25 +187,6 @@ async def carry(reader, writer, direction):
         writer.write_eof()
 
 
-@contextlib.asynccontextmanager
-async def started(command, log):
-    """A process, ended by its pid if it does not end by itself."""
-    with open(log, "wb") as stderr:
-        process = await asyncio.create_subprocess_exec(
-            *command, cwd=HERE, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=stderr
-        )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            try:
-                await asyncio.wait_for(process.wait(), STOP_SECONDS)
-            except TimeoutError:
-                process.kill()
-                await process.wait()
-
-
 async def exchange(combination, sent, folder):
     """Lets the client send all to the server through the proxy. Gives what the client said, and the proxy."""
     server, client, _ = combination
@@ -245,11 +195,7 @@ async def exchange(combination, sent, folder):
     try:
         async with asyncio.timeout(COMBINATION_SECONDS):
             async with started([*server.program, *server.parameters], server_log) as server_process:
-                line = (await server_process.stdout.readline()).decode()
-                port = re.fullmatch(r"listening on ws://127\.0\.0\.1:(\d+)\n", line)
-                if not port:
-                    raise Failure("the server did not get ready")
-                async with Proxy(int(port[1])) as proxy:
+                async with Proxy(await listening(server_process)) as proxy:
                     command = [*client.program, proxy.url, file, *client.parameters]
                     async with started(command, client_log) as client_process:
                         said = (await client_process.stdout.read()).decode().strip()
@@ -261,11 +207,6 @@ async def exchange(combination, sent, folder):
     except (Failure, TimeoutError) as failure:
         what = str(failure) or f"it took more than {COMBINATION_SECONDS} s"
         raise Failure(f"{what}\n{tail(client_log)}\n{tail(server_log)}") from None
-
-
-def tail(log):
-    text = log.read_text(errors="replace") if log.exists() else ""
-    return "\n".join([f"the end of {log.name}:", *text.splitlines()[-15:]])
 
 
 def check(combination, sent, said, proxy):
@@ -290,22 +231,23 @@ def check(combination, sent, said, proxy):
             expect(direction.compressed, 0, f"compressed messages of the {side}")
 
 
-def elements(agreed):
-    return sorted(it.strip() for it in (agreed or "").split(";"))
+async def play(combination, pools, seed, folder):
+    sent = messages.make(pools, f"{seed} {combination.name}", combination.client.fragments)
+    said, proxy = await exchange(combination, sent, folder)
+    check(combination, sent, said, proxy)
+    return f"{proxy.client.compressed} and {proxy.server.compressed} of {len(sent)} compressed"
 
 
-def expect(is_, wanted, what):
-    if is_ != wanted:
-        raise Failure(f"{what}: {is_} instead of {wanted}")
-
-
-def at_least(is_, wanted, what):
-    if is_ < wanted:
-        raise Failure(f"{what}: {is_}, fewer than {wanted}")
+def all_tests(pools, seed):
+    """The names of all tests, and what each one does with a folder of its own."""
+    for combination in combinations():
+        yield combination.name, functools.partial(play, combination, pools, seed)
+    yield from tls.tests(pools, seed)
 
 
 async def main(seed, part=""):
-    chosen = [it for it in combinations() if part in it.name]
+    pools = messages.Pools(seed)
+    chosen = [(name, test) for name, test in all_tests(pools, seed) if part in name]
     if not chosen:
         print(f"no combination has '{part}' in its name", file=sys.stderr)
         return 2
@@ -315,28 +257,24 @@ async def main(seed, part=""):
         asyncio.get_running_loop().add_signal_handler(number, task.cancel)
 
     print(f"seed {seed}", flush=True)
-    pools = messages.Pools(seed)
     turns = asyncio.Semaphore(AT_ONCE)
 
-    async def passes(combination):
-        sent = messages.make(pools, f"{seed} {combination.name}", combination.client.fragments)
+    async def passes(name, test):
         begin = time.monotonic()
         with tempfile.TemporaryDirectory(dir=WORK) as folder:
             try:
-                said, proxy = await exchange(combination, sent, Path(folder))
-                check(combination, sent, said, proxy)
+                what = await test(Path(folder))
             except Failure as failure:
-                print(f"FAILED {combination.name}: {failure}", flush=True)
+                print(f"FAILED {name}: {failure}", flush=True)
                 return False
-        counts = f"{proxy.client.compressed} and {proxy.server.compressed} of {len(sent)} compressed"
-        print(f"ok {combination.name}: {counts}, {time.monotonic() - begin:.1f} s", flush=True)
+        print(f"ok {name}: {what}, {time.monotonic() - begin:.1f} s", flush=True)
         return True
 
-    async def in_turn(combination):
+    async def in_turn(name, test):
         async with turns:
-            return await passes(combination)
+            return await passes(name, test)
 
-    passed = sum(await asyncio.gather(*map(in_turn, chosen)))
+    passed = sum(await asyncio.gather(*(in_turn(*it) for it in chosen)))
     failed = len(chosen) - passed
     print(f"{passed} passed, {failed} failed")
     return 1 if failed else 0

@@ -1,9 +1,13 @@
 """Python's `websockets` as a server that sends each message back, every second one in fragments.
 
 websockets_server.py PARAMETER..., such as server_max_window_bits=9
+
+With TLS where the environment names files in TLS_CERT and TLS_KEY.
 """
 
 import asyncio
+import os
+import ssl
 import sys
 
 from parameters import by_name
@@ -29,12 +33,22 @@ def fragments(data, number):
     return [data[start : start + size] for start in range(0, pieces * size, size)]
 
 
+def tls():
+    if "TLS_CERT" not in os.environ:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(os.environ["TLS_CERT"], os.environ["TLS_KEY"])
+    return context
+
+
 async def main(*parameters):
     extension = ServerPerMessageDeflateFactory(**by_name(parameters))
+    secure = tls()
     async with serve(
-        echo, "127.0.0.1", 0, compression=None, extensions=[extension], max_size=None, ping_interval=None
+        echo, "127.0.0.1", 0, compression=None, extensions=[extension], max_size=None, ping_interval=None, ssl=secure
     ) as server:
-        print(f"listening on ws://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
+        scheme = "wss" if secure else "ws"
+        print(f"listening on {scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
         await server.serve_forever()
 
 

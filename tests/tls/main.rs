@@ -303,9 +303,9 @@ fn junk_gets_an_alert_and_an_end_and_a_stalled_handshake_an_end() {
     stream.read_to_end(&mut answer).unwrap();
     assert_eq!(answer.first(), Some(&0x15), "an alert: {answer:?}");
 
-    // The start of a record, or a whole one with the start of a hello, and nothing more; or a byte now and then.
-    let starts: [&[u8]; 2] = [&[0x16, 3, 1, 1, 0], &[0x16, 3, 1, 0, 4, 1, 0, 1, 0]];
-    for (start, trickle) in [(starts[0], false), (starts[1], false), (starts[0], true)] {
+    // The start of a hello, and nothing more; or a byte now and then. In a record that is not whole, or in one that is.
+    let (record, hello): (&[u8], &[u8]) = (&[0x16, 3, 1, 1, 0], &[0x16, 3, 1, 0, 1, 1]);
+    for (start, trickle) in [(record, false), (record, true), (hello, false), (hello, true)] {
         let mut stream = server.stream();
         stream.write_all(start).unwrap();
         let started = Instant::now();
