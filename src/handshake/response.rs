@@ -182,7 +182,11 @@ impl Response {
     pub fn write(&self, head_only: bool, out: &mut Vec<u8>) {
         out.extend_from_slice(b"HTTP/1.1 ");
         out.extend_from_slice(self.status.to_string().as_bytes());
-        out.extend_from_slice(b"\r\nConnection: close\r\n");
+        // Who sends Upgrade says so in Connection (RFC 9110 section 7.8).
+        out.extend_from_slice(match self.status {
+            Status::UPGRADE_REQUIRED => b"\r\nConnection: close, Upgrade\r\n",
+            _ => b"\r\nConnection: close\r\n".as_slice(),
+        });
         let has_body = !matches!(self.status, Status::NO_CONTENT | Status::NOT_MODIFIED);
         if has_body {
             write_field("Content-Length", self.body.len().to_string().as_bytes(), out);
