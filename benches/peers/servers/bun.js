@@ -9,6 +9,8 @@ const deflate = process.argv.includes("--deflate");
 const broadcast = process.argv.includes("--broadcast");
 const maxMessage = argument("--max-message");
 const takeover = process.argv.includes("--takeover");
+const cert = argument("--tls-cert");
+const key = argument("--tls-key");
 
 // "dedicated" is the full window of 32 KiB. Bun's "32KB" is what a compressor takes with a window of 4 KiB.
 const perMessageDeflate =
@@ -17,6 +19,7 @@ const perMessageDeflate =
 const server = Bun.serve({
   hostname,
   port: Number(port),
+  ...(cert && { tls: { cert: Bun.file(cert), key: Bun.file(key) } }),
   fetch(request, server) {
     if (!server.upgrade(request)) return new Response("a WebSocket is expected", { status: 426 });
   },

@@ -1,5 +1,6 @@
 //! fastwebsockets as its example `echo_server` has it: each answer is written before the next message is read. It has
-//! nothing like `feed`, and reading must not be cancelled, so that nobody can see whether more is there.
+//! nothing like `feed`, and reading must not be cancelled, so that nobody can see whether more is there. With TLS it is its
+//! example `tls_server`, which writes a frame in one piece.
 
 use fastwebsockets::{FragmentCollector, Frame, OpCode, Payload, WebSocketError, upgrade};
 use http_body_util::Empty;
@@ -8,31 +9,50 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::task::unconstrained;
 
 mod support;
+mod tls;
 
 #[derive(Clone, Copy)]
 struct Options {
     max_message: Option<usize>,
     upload: bool,
+    /// Write header and payload from where they lie.
+    vectored: bool,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> std::io::Result<()> {
     let arguments = support::Arguments::parse();
-    let options = Options { max_message: arguments.max_message, upload: arguments.upload };
+    let tls = tls::acceptor(&arguments)?;
+    let options = Options {
+        max_message: arguments.max_message,
+        upload: arguments.upload,
+        vectored: tls.is_none(),
+    };
     let listener = TcpListener::bind(&arguments.listen).await?;
     support::announce(listener.local_addr()?)?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        let service = service_fn(move |request| accept(request, options));
-        tokio::spawn(
-            http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades(),
-        );
+        match tls.clone() {
+            Some(tls) => drop(tokio::spawn(async move {
+                serve(tls.accept(stream).await?, options).await.map_err(std::io::Error::other)
+            })),
+            None => drop(tokio::spawn(serve(stream, options))),
+        }
     }
+}
+
+async fn serve<S>(stream: S, options: Options) -> hyper::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = service_fn(move |request| accept(request, options));
+    http1::Builder::new().serve_connection(TokioIo::new(stream), service).with_upgrades().await
 }
 
 async fn accept(
@@ -53,6 +73,7 @@ async fn echo(upgraded: upgrade::UpgradeFut, options: Options) -> Result<(), Web
     if let Some(bytes) = options.max_message {
         socket.set_max_message_size(bytes + 1);
     }
+    socket.set_writev(options.vectored);
     let mut socket = FragmentCollector::new(socket);
     loop {
         let frame = socket.read_frame().await?;

@@ -12,11 +12,12 @@ use sockudo_ws::{
     CompressedWebSocketStream, Compression, Config, Error, Message, PubSub, Result, Role,
     WebSocketStream,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 mod support;
+mod tls;
 
 const TOPIC: &str = "all";
 
@@ -34,21 +35,31 @@ async fn main() -> Result<()> {
     }
     let config = config.build();
     let topics = arguments.broadcast.then(|| Arc::new(PubSub::new()));
+    let tls = tls::acceptor(&arguments)?;
     let listener = TcpListener::bind(&arguments.listen).await?;
     support::announce(listener.local_addr()?)?;
     loop {
         let (stream, _) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        tokio::spawn(serve(stream, compression, config.clone(), topics.clone()));
+        let (config, topics) = (config.clone(), topics.clone());
+        match tls.clone() {
+            Some(tls) => drop(tokio::spawn(async move {
+                serve(tls.accept(stream).await?, compression, config, topics).await
+            })),
+            None => drop(tokio::spawn(serve(stream, compression, config, topics))),
+        }
     }
 }
 
-async fn serve(
-    mut stream: TcpStream,
+async fn serve<S>(
+    mut stream: S,
     compression: Compression,
     config: Config,
     topics: Option<Arc<PubSub>>,
-) -> Result<()> {
+) -> Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let mut read = BytesMut::with_capacity(4096);
     loop {
         if stream.read_buf(&mut read).await? == 0 {
@@ -98,7 +109,10 @@ where
     Ok(())
 }
 
-async fn broadcast(mut stream: WebSocketStream<TcpStream>, topics: Arc<PubSub>) -> Result<()> {
+async fn broadcast<S>(mut stream: WebSocketStream<S>, topics: Arc<PubSub>) -> Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let (sender, mut receiver) = mpsc::unbounded_channel();
     let subscriber = topics.create_subscriber(sender);
     topics.subscribe(subscriber, TOPIC);
@@ -124,8 +138,8 @@ async fn broadcast(mut stream: WebSocketStream<TcpStream>, topics: Arc<PubSub>) 
 }
 
 /// Sends a message and all that wait behind it.
-async fn send(
-    stream: &mut WebSocketStream<TcpStream>,
+async fn send<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut WebSocketStream<S>,
     first: Message,
     receiver: &mut mpsc::UnboundedReceiver<Message>,
 ) -> Result<()> {

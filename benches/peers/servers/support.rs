@@ -1,7 +1,7 @@
 //! What the Rust servers share: their arguments, and the line that says where they listen.
 //!
 //! Every server, of whatever language, is started as `SERVER --listen ADDRESS [FLAG...]` and prints
-//! `listening on ws://ADDRESS`. The flags are those of `echo_server` of the engine, and `--upload`.
+//! `listening on ws://ADDRESS`, with TLS too. The flags are those of `echo_server` of the engine, and `--upload`.
 #![allow(dead_code)] // no server has all of it
 
 use std::io::Write;
@@ -19,6 +19,10 @@ pub struct Arguments {
     pub deflate: bool,
     /// Keep the compression context from message to message, in both directions.
     pub takeover: bool,
+    /// Speak TLS, and show this certificate (PEM).
+    pub tls_cert: Option<String>,
+    /// The key of the certificate (PEM).
+    pub tls_key: Option<String>,
 }
 
 impl Arguments {
@@ -30,6 +34,8 @@ impl Arguments {
             upload: false,
             deflate: false,
             takeover: false,
+            tls_cert: None,
+            tls_key: None,
         };
         let mut arguments = std::env::args().skip(1);
         while let Some(argument) = arguments.next() {
@@ -43,6 +49,8 @@ impl Arguments {
                 "--upload" => parsed.upload = true,
                 "--deflate" => parsed.deflate = true,
                 "--takeover" => parsed.takeover = true,
+                "--tls-cert" => parsed.tls_cert = arguments.next(),
+                "--tls-key" => parsed.tls_key = arguments.next(),
                 other => panic!("unknown argument {other}"),
             }
         }

@@ -9,13 +9,15 @@ use std::rc::Rc;
 
 use futures_channel::mpsc::{UnboundedSender, unbounded};
 use futures_util::{StreamExt, TryStreamExt, future};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
 use tokio::task::LocalSet;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, accept_async_with_config};
 
 mod support;
+mod tls;
 
 /// The example has a mutex here, since it runs on several threads.
 type Clients = Rc<RefCell<HashMap<SocketAddr, UnboundedSender<Message>>>>;
@@ -31,18 +33,25 @@ async fn serve() -> std::io::Result<()> {
     if let Some(bytes) = arguments.max_message {
         config = config.max_message_size(Some(bytes)).max_frame_size(Some(bytes));
     }
+    let tls = tls::acceptor(&arguments)?;
     let clients = arguments.broadcast.then(Clients::default);
     let listener = TcpListener::bind(&arguments.listen).await?;
     support::announce(listener.local_addr()?)?;
     loop {
         let (stream, address) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        tokio::task::spawn_local(open(stream, address, config, clients.clone()));
+        let clients = clients.clone();
+        match tls.clone() {
+            Some(tls) => drop(tokio::task::spawn_local(async move {
+                open(tls.accept(stream).await?, address, config, clients).await
+            })),
+            None => drop(tokio::task::spawn_local(open(stream, address, config, clients))),
+        }
     }
 }
 
-async fn open(
-    stream: TcpStream,
+async fn open<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
     address: SocketAddr,
     config: WebSocketConfig,
     clients: Option<Clients>,
@@ -54,13 +63,13 @@ async fn open(
     }
 }
 
-async fn echo(socket: WebSocketStream<TcpStream>) -> Result<(), Error> {
+async fn echo<S: AsyncRead + AsyncWrite + Unpin>(socket: WebSocketStream<S>) -> Result<(), Error> {
     let (sink, stream) = socket.split();
     stream.try_filter(|it| future::ready(it.is_text() || it.is_binary())).forward(sink).await
 }
 
-async fn broadcast(
-    socket: WebSocketStream<TcpStream>,
+async fn broadcast<S: AsyncRead + AsyncWrite + Unpin>(
+    socket: WebSocketStream<S>,
     address: SocketAddr,
     clients: &Clients,
 ) -> Result<(), Error> {

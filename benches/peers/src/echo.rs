@@ -4,7 +4,6 @@
 //! calls for leaves in one write.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
@@ -12,6 +11,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::Result;
 use crate::options::Timing;
 use crate::server::Server;
+use crate::tls::{Session, Stream};
 use crate::wire::{Counts, Walker};
 
 /// Frames that are sent one after another, over and over.
@@ -52,6 +52,8 @@ pub struct Load<'a> {
 
 pub struct Connection {
     stream: mio::net::TcpStream,
+    /// What it is encrypted by.
+    tls: Option<Box<Session>>,
     walker: Walker,
     /// What is to be written: from this byte up to the start of this frame. Never more than one cycle.
     from: usize,
@@ -60,7 +62,11 @@ pub struct Connection {
 
 impl<'a> Load<'a> {
     /// Takes over open connections and sends the first messages. There must be more frames than are in flight.
-    pub fn start(streams: Vec<TcpStream>, frames: &'a Frames, in_flight: usize) -> Result<Self> {
+    pub fn start(
+        streams: Vec<impl Into<Stream>>,
+        frames: &'a Frames,
+        in_flight: usize,
+    ) -> Result<Self> {
         let poll = Poll::new()?;
         let mut connections = Vec::new();
         for (number, stream) in streams.into_iter().enumerate() {
@@ -108,25 +114,36 @@ impl<'a> Load<'a> {
 
 impl Connection {
     /// Takes over an open connection, which is to be known by this number.
-    pub fn new(stream: TcpStream, number: usize, frames: &Frames, poll: &Poll) -> Result<Self> {
+    pub fn new(
+        stream: impl Into<Stream>,
+        number: usize,
+        frames: &Frames,
+        poll: &Poll,
+    ) -> Result<Self> {
+        let Stream { stream, tls } = stream.into();
         stream.set_nonblocking(true)?;
         let mut stream = mio::net::TcpStream::from_std(stream);
         let both = Interest::READABLE | Interest::WRITABLE;
         poll.registry().register(&mut stream, Token(number), both)?;
         // Not all of them send the same at the same time.
         let to = number * 7 % frames.count();
-        Ok(Self { stream, walker: Walker::default(), from: frames.starts[to], to })
+        Ok(Self { stream, tls, walker: Walker::default(), from: frames.starts[to], to })
     }
 
     /// Counts the answers that are there.
     pub fn receive(&mut self, buffer: &mut [u8], counts: &mut Counts) -> Result<()> {
         loop {
-            match self.stream.read(buffer) {
+            let kept = self.tls.as_ref().map_or(0, |tls| tls.take_partial(buffer));
+            match self.stream.read(&mut buffer[kept..]) {
                 Ok(0) => return Err("the server ended the stream".into()),
                 Ok(count) => {
-                    self.walker.walk(&buffer[..count], counts)?;
+                    let bytes = &mut buffer[..kept + count];
+                    match &mut self.tls {
+                        Some(tls) => tls.receive(bytes, |it| self.walker.walk(it, counts))?,
+                        None => self.walker.walk(bytes, counts)?,
+                    }
                     // Less than there was room for: the socket is empty.
-                    if count < buffer.len() {
+                    if kept + count < buffer.len() {
                         return Ok(());
                     }
                 }
@@ -144,8 +161,13 @@ impl Connection {
         }
         self.to += count;
         let end = frames.starts[self.to];
-        while self.from < end {
-            match self.stream.write(&frames.bytes[self.from..end]) {
+        while self.from < end || self.tls.as_ref().is_some_and(|tls| tls.waits()) {
+            let bytes = &frames.bytes[self.from..end];
+            let written = match &mut self.tls {
+                Some(tls) => tls.write(bytes, &mut self.stream),
+                None => self.stream.write(bytes),
+            };
+            match written {
                 Ok(count) => self.from += count,
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
                 Err(error) => return Err(error.into()),

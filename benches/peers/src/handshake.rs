@@ -14,10 +14,20 @@ const HEAD_BYTES_MAX: usize = 4096;
 /// Opens a connection with an offer of extensions, and gives what of it was accepted.
 pub fn open(address: SocketAddr, offer: Option<&str>) -> Result<(TcpStream, Option<String>)> {
     let mut stream = connect(address)?;
+    let extensions = upgrade(&mut stream, address, offer)?;
+    Ok((stream, extensions))
+}
+
+/// Makes a WebSocket of a connection.
+pub fn upgrade(
+    stream: &mut (impl Read + Write),
+    address: SocketAddr,
+    offer: Option<&str>,
+) -> Result<Option<String>> {
     let offer = offer.map_or(String::new(), |it| format!("Sec-WebSocket-Extensions: {it}\r\n"));
     stream.write_all(request(address, &offer).as_bytes())?;
-    let head = answer(&mut stream)?;
-    Ok((stream, field(&head, "Sec-WebSocket-Extensions").map(str::to_owned)))
+    let head = answer(stream)?;
+    Ok(field(&head, "Sec-WebSocket-Extensions").map(str::to_owned))
 }
 
 /// Connects. The end of such a connection is a reset, so that its port is free at once.
@@ -38,7 +48,7 @@ pub fn request(address: SocketAddr, fields: &str) -> String {
 }
 
 /// Reads the answer, which has to be the right one. Gives its head.
-pub fn answer(stream: &mut TcpStream) -> Result<String> {
+pub fn answer(stream: &mut impl Read) -> Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         let mut bytes = [0; 512];

@@ -11,15 +11,18 @@ mod options;
 mod peers;
 mod report;
 mod server;
+mod tls;
 mod wire;
 mod workloads;
 
 use std::process::ExitCode;
+use std::rc::Rc;
 
 use options::Options;
 use peers::Peer;
 use report::Report;
 use server::Server;
+use tls::Certificate;
 use workloads::{Case, Workload};
 
 /// Anything that ends a measurement: the report says it where the figures would be.
@@ -32,7 +35,14 @@ fn main() -> ExitCode {
         println!("{}", options::usage(&known));
         return ExitCode::SUCCESS;
     }
-    let options = match Options::parse(arguments.into_iter(), &known) {
+    let certificate = match Certificate::make() {
+        Ok(certificate) => Rc::new(certificate),
+        Err(error) => {
+            eprintln!("no certificate could be made: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let options = match Options::parse(arguments.into_iter(), &known, certificate) {
         Ok(options) => options,
         Err(wrong) => {
             eprintln!("{wrong}\n\n{}", options::usage(&known));

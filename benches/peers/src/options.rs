@@ -1,9 +1,11 @@
 //! The arguments of `benches/run`.
 
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::peers;
+use crate::tls::Certificate;
 use crate::workloads::{Case, Workload};
 
 pub struct Options {
@@ -23,6 +25,8 @@ pub struct Options {
     pub servers: PathBuf,
     /// The folder of this package, which has Bun's server and Bun itself.
     pub package: PathBuf,
+    /// What servers show that speak TLS.
+    pub certificate: Rc<Certificate>,
 }
 
 /// What is longer to be warm is not worth it.
@@ -68,6 +72,7 @@ impl Options {
     pub fn parse(
         mut arguments: impl Iterator<Item = String>,
         known: &[Workload],
+        certificate: Rc<Certificate>,
     ) -> Result<Self, String> {
         let mut options = Self {
             workloads: Vec::new(),
@@ -81,6 +86,7 @@ impl Options {
             revision: String::new(),
             servers: PathBuf::new(),
             package: PathBuf::new(),
+            certificate,
         };
         while let Some(argument) = arguments.next() {
             let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::options::Options;
+use crate::tls;
 
 pub struct Peer {
     pub name: &'static str,
@@ -86,7 +87,7 @@ pub const ALL: &[Peer] = &[
         name: OURS,
         package: None,
         program: Program::Tautline,
-        flags: &["--max-message", "--deflate", "--takeover", "--broadcast", "--upload"],
+        flags: &["--max-message", "--deflate", "--takeover", "--broadcast", "--upload", tls::FLAG],
         only_with: None,
         level_of: OURS,
         deflate: "zlib-rs, level 1",
@@ -106,7 +107,7 @@ pub const ALL: &[Peer] = &[
         name: "fastwebsockets",
         package: Some("fastwebsockets"),
         program: Program::Rust("fastwebsockets"),
-        flags: &["--max-message", "--upload"],
+        flags: &["--max-message", "--upload", tls::FLAG],
         only_with: None,
         level_of: OURS,
         deflate: "-",
@@ -116,7 +117,7 @@ pub const ALL: &[Peer] = &[
         name: "sockudo-ws",
         package: Some("sockudo-ws"),
         program: Program::Rust("sockudo-ws"),
-        flags: &["--max-message", "--deflate", "--takeover", "--broadcast"],
+        flags: &["--max-message", "--deflate", "--takeover", "--broadcast", tls::FLAG],
         only_with: None,
         level_of: OURS_AT_6,
         deflate: "zlib-rs, level 6",
@@ -136,7 +137,7 @@ pub const ALL: &[Peer] = &[
         name: "tokio-tungstenite",
         package: Some("tokio-tungstenite"),
         program: Program::Rust("tokio-tungstenite"),
-        flags: &["--max-message", "--broadcast"],
+        flags: &["--max-message", "--broadcast", tls::FLAG],
         only_with: None,
         level_of: OURS,
         deflate: "-",
@@ -166,7 +167,7 @@ pub const ALL: &[Peer] = &[
         name: BUN,
         package: Some("node_modules/bun"),
         program: Program::Bun("servers/bun.js"),
-        flags: &["--max-message", "--deflate", "--takeover", "--broadcast"],
+        flags: &["--max-message", "--deflate", "--takeover", "--broadcast", tls::FLAG],
         only_with: None,
         level_of: OURS_AT_6,
         deflate: "zlib-ng, level 6",

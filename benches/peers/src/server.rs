@@ -3,10 +3,13 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
+use std::rc::Rc;
 
 use crate::Result;
+use crate::handshake;
 use crate::options::Options;
 use crate::peers::Peer;
+use crate::tls::{self, Certificate, Stream};
 
 /// `benches/run` starts the load on core 1.
 const CORE: &str = "0";
@@ -15,30 +18,46 @@ pub struct Server {
     child: Child,
     pub peer: &'static Peer,
     pub address: SocketAddr,
+    /// What it shows, where it speaks TLS.
+    certificate: Option<Rc<Certificate>>,
 }
 
 impl Server {
-    /// Starts a peer's server. It prints `listening on ws://ADDRESS`, or it ends and says why.
+    /// Starts a peer's server. It prints `listening on ws://ADDRESS`, or `wss`, or it ends and says why.
     pub fn start(peer: &'static Peer, flags: &[&str], options: &Options) -> Result<Self> {
+        let certificate = flags.contains(&tls::FLAG).then(|| Rc::clone(&options.certificate));
         let child = Command::new("taskset")
             .args(["-c", CORE])
             .args(peer.command(flags, options))
             .args(["--listen", "127.0.0.1:0"])
-            .args(flags)
+            .args(flags.iter().filter(|flag| **flag != tls::FLAG))
+            .args(certificate.iter().flat_map(|it| it.arguments()))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()?;
-        let mut server = Self { child, peer, address: ([0; 4], 0).into() };
+        let mut server = Self { child, peer, address: ([0; 4], 0).into(), certificate };
         let mut line = String::new();
         if let Some(output) = server.child.stdout.take() {
             BufReader::new(output).read_line(&mut line)?;
         }
-        let Some((_, address)) = line.trim_end().split_once("listening on ws://") else {
+        let url = line.trim_end().split_once("listening on ").map(|(_, url)| url);
+        let Some((_, address)) = url.and_then(|it| it.split_once("://")) else {
             return Err(server.complaint().into());
         };
         server.address = address.parse()?;
         Ok(server)
+    }
+
+    /// Opens a connection without extensions, by TLS where the server was started with it.
+    pub fn open(&self) -> Result<Stream> {
+        let stream = handshake::connect(self.address)?;
+        let mut stream = match &self.certificate {
+            Some(certificate) => Stream::secure(stream, certificate)?,
+            None => stream.into(),
+        };
+        handshake::upgrade(&mut stream, self.address, None)?;
+        Ok(stream)
     }
 
     /// The first line that a server which did not start has written.

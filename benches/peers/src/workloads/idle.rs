@@ -1,36 +1,51 @@
 //! Connections that do nothing, and the memory that they take.
 
 use std::io::Write;
-use std::net::TcpStream;
 
 use super::{Better, Case, Sample, Workload, left_out};
+use crate::Result;
 use crate::server::Server;
+use crate::tls::{self, Stream};
 use crate::wire::{self, binary_frame};
-use crate::{Result, handshake};
 
 const CONNECTIONS: usize = 15_000;
+const CONNECTIONS_WITH_TLS: usize = 10_000;
 const PAYLOAD_BYTES: usize = 512;
 /// Opened before anything is measured, so that what a server has once is there.
 const WARM_UP: usize = 100;
 
 pub fn workload(connections: usize) -> Workload {
-    let count = CONNECTIONS.min(connections.saturating_sub(WARM_UP)).max(1);
-    let title = format!("{CONNECTIONS} connections");
+    let about = "Connections that have each carried one message of 512 B there and back";
+    with("idle", about, &[], CONNECTIONS, connections)
+}
+
+pub fn with_tls(connections: usize) -> Workload {
+    let about = "Connections that have each carried one message of 512 B there and back by TLS 1.3";
+    with("tls-idle", about, &[tls::FLAG], CONNECTIONS_WITH_TLS, connections)
+}
+
+/// So many connections, or as many as there can be.
+fn with(
+    name: &'static str,
+    about: &'static str,
+    flags: &'static [&'static str],
+    wanted: usize,
+    connections: usize,
+) -> Workload {
+    let count = wanted.min(connections.saturating_sub(WARM_UP)).max(1);
+    let title = format!("{wanted} connections");
     Workload {
-        name: "idle",
-        about: "Connections that have each carried one message of 512 B there and back",
+        name,
+        about,
         unit: "bytes of the server's memory (RSS) for each connection",
         scale: 1.0,
         better: Better::Less,
         by_level: false,
         notes: &[],
-        left_out: (count < CONNECTIONS)
-            .then(|| left_out(&title, connections))
-            .into_iter()
-            .collect(),
+        left_out: (count < wanted).then(|| left_out(&title, connections)).into_iter().collect(),
         cases: vec![Case {
             title: format!("{count} connections"),
-            flags: &[],
+            flags,
             rare: false,
             probe: None,
             measure: Box::new(move |server, _| measure(server, count)),
@@ -49,8 +64,8 @@ fn measure(server: &Server, count: usize) -> Result<Sample> {
 }
 
 /// A connection that has carried one message there and back.
-fn carry_one(server: &Server, frame: &[u8]) -> Result<TcpStream> {
-    let (mut stream, _) = handshake::open(server.address, None)?;
+fn carry_one(server: &Server, frame: &[u8]) -> Result<Stream> {
+    let mut stream = server.open()?;
     stream.write_all(frame)?;
     wire::receive(&mut stream)?;
     Ok(stream)

@@ -76,6 +76,8 @@ pub fn all() -> Vec<Workload> {
         latency::workload(),
         scale::workload(connections),
         compressed_echo::workload(),
+        echo::with_tls(),
+        idle::with_tls(connections),
     ]
 }
 
