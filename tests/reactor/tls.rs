@@ -267,3 +267,73 @@ fn two_reactors_talk_to_each_other_over_tls() {
         );
     }
 }
+
+/// What a request is answered with, plain or over TLS.
+fn answer(request: &str, secure: bool) -> String {
+    if !secure {
+        let net = SimNet::new(1);
+        let reactor = Reactor::with_net(Probe::default(), net.clone()).listen(ADDRESS).unwrap();
+        let mut world = World { reactor, net };
+        let peer = world.net.connect(ADDRESS);
+        peer.write(request.as_bytes());
+        world.run();
+        world.pass(Duration::from_secs(11));
+        return String::from_utf8(peer.read()).unwrap();
+    }
+    let mut world = world(1, false, 1 << 20);
+    let mut peer = TlsPeer::connect(&world.net, &[&rustls::version::TLS13]);
+    peer.send(request.as_bytes());
+    for _ in 0..20 {
+        peer.exchange(&mut world.reactor, usize::MAX);
+    }
+    world.pass(Duration::from_secs(11));
+    peer.exchange(&mut world.reactor, usize::MAX);
+    String::from_utf8(peer.plain).unwrap()
+}
+
+#[test]
+fn every_answer_of_the_opening_handshake_is_the_same_over_tls() {
+    let valid = String::from_utf8_lossy(REQUEST).into_owned();
+    let fields = |more: &str| valid.replace("\r\n\r\n", &format!("\r\n{more}\r\n\r\n"));
+    let without = |field: &str| {
+        let lines = valid.split("\r\n").filter(|line| !line.starts_with(field));
+        lines.collect::<Vec<_>>().join("\r\n")
+    };
+    let table = [
+        (valid.clone(), "101"),
+        (valid.replace("/chat", "/no"), "403"),
+        ("GET /page HTTP/1.1\r\nHost: example\r\n\r\n".into(), "200"),
+        ("HEAD /page HTTP/1.1\r\nHost: example\r\n\r\n".into(), "200"),
+        ("GET /else HTTP/1.1\r\nHost: example\r\n\r\n".into(), "426"),
+        (without("Host"), "400"),
+        (without("Sec-WebSocket-Key"), "400"),
+        (without("Sec-WebSocket-Version"), "426"),
+        (valid.replace("Version: 13", "Version: 12"), "426"),
+        (valid.replace("GET", "POST"), "405"),
+        (valid.replace("HTTP/1.1", "HTTP/1.0"), "505"),
+        (valid.replace("\r\n", "\n"), "400"),
+        (fields("Host: again"), "400"),
+        (fields("Content-Length: 1"), "400"),
+        (fields("Expect: 100-continue"), "417"),
+        (fields("Origin: https://elsewhere"), "403"),
+        (fields(&format!("X: {}", "x".repeat(20_000))), "431"),
+        (valid.replace("/chat", &format!("/{}", "x".repeat(20_000))), "414"),
+        (format!("{valid}early"), "400"),
+        (valid[..60].to_owned(), "408"),
+    ];
+    for (request, status) in &table {
+        let over_tls = answer(request, true);
+        assert!(over_tls.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {over_tls}");
+        assert_eq!(over_tls, answer(request, false), "{request}");
+    }
+    // But for pages of the same host, whose scheme has to be the same too.
+    for (origin, plain, over_tls) in
+        [("http://example", "101", "403"), ("https://example", "403", "101")]
+    {
+        let request = fields(&format!("Origin: {origin}"));
+        for (secure, status) in [(false, plain), (true, over_tls)] {
+            let answer = answer(&request, secure);
+            assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{origin}: {answer}");
+        }
+    }
+}
