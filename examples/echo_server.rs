@@ -16,6 +16,7 @@ const USAGE: &str = "\
 Usage: echo_server [--listen ADDRESS] [--threads N] [--max-message BYTES] [--broadcast]
                    [--deflate [--takeover]]
                    [--tls-cert FILE --tls-key FILE | --tls-self-signed]
+                   [--tls-clients FILE]
 
   --listen ADDRESS      where to listen (default 127.0.0.1:9001; port 0 finds one)
   --threads N           how many loops serve clients, each on a thread of its own (default 1)
@@ -26,7 +27,9 @@ Usage: echo_server [--listen ADDRESS] [--threads N] [--max-message BYTES] [--bro
   --tls-cert FILE       speak TLS, and show this certificate, with its chain (PEM)
   --tls-key FILE        the key of the certificate (PEM)
   --tls-self-signed     speak TLS, for trying out: with a certificate for localhost
-                        that is made now, and its fingerprint printed";
+                        that is made now, and its fingerprint printed
+  --tls-clients FILE    serve only clients whose certificates were issued by one
+                        of those in this file (PEM)";
 
 #[derive(Default)]
 struct Echo {
@@ -78,6 +81,7 @@ struct Options {
     tls_cert: Option<String>,
     tls_key: Option<String>,
     tls_self_signed: bool,
+    tls_clients: Option<String>,
     limits: Limits,
 }
 
@@ -92,6 +96,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
         tls_cert: None,
         tls_key: None,
         tls_self_signed: false,
+        tls_clients: None,
         limits: Limits::default(),
     };
     while let Some(argument) = arguments.next() {
@@ -116,6 +121,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
             "--tls-cert" => options.tls_cert = Some(value()?),
             "--tls-key" => options.tls_key = Some(value()?),
             "--tls-self-signed" => options.tls_self_signed = true,
+            "--tls-clients" => options.tls_clients = Some(value()?),
             other => return Err(format!("unknown argument {other}")),
         }
     }
@@ -128,6 +134,9 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
         None => {}
     }
     match (&options.tls_cert, &options.tls_key) {
+        (None, None) if options.tls_clients.is_some() && !options.tls_self_signed => {
+            return Err("--tls-clients needs --tls-cert and --tls-key".into());
+        }
         (None, None) => {}
         (Some(_), Some(_)) if !options.tls_self_signed => {}
         (Some(_), Some(_)) => return Err("--tls-self-signed makes a certificate of its own".into()),
@@ -137,8 +146,16 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Options, String>
     Ok(options)
 }
 
-/// The certificate that is to be shown, if TLS is to be spoken.
+/// The TLS that is to be spoken, if any is.
 fn tls(options: &Options) -> Result<Option<ServerTls>, Box<dyn Error>> {
+    match (certificate(options)?, &options.tls_clients) {
+        (Some(tls), Some(issuers)) => Ok(Some(tls.require_clients_of(issuers)?)),
+        (tls, _) => Ok(tls),
+    }
+}
+
+/// The certificate that is to be shown.
+fn certificate(options: &Options) -> Result<Option<ServerTls>, Box<dyn Error>> {
     if let (Some(cert), Some(key)) = (&options.tls_cert, &options.tls_key) {
         return Ok(Some(ServerTls::from_files(&[(cert, key)])?));
     }

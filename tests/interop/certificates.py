@@ -12,6 +12,8 @@ AUTHORITY = ["basicConstraints=critical,CA:true", "keyUsage=critical,keyCertSign
 ISSUED = ["authorityKeyIdentifier=keyid"]
 SERVER = ["basicConstraints=critical,CA:false", "extendedKeyUsage=serverAuth", "subjectKeyIdentifier=hash"]
 
+CLIENT = ["basicConstraints=critical,CA:false", "extendedKeyUsage=clientAuth", "subjectKeyIdentifier=hash"]
+
 # Both kinds of key that are in use.
 RSA = ["-newkey", "rsa:2048"]
 ELLIPTIC = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
@@ -26,6 +28,22 @@ class Certificates(NamedTuple):
     key: Path
     # What Chromium is told to trust: the SHA-256 of the server's public key, in base64.
     fingerprint: str
+
+
+class ClientCertificate(NamedTuple):
+    """Files in the PEM format."""
+
+    root: Path
+    certificate: Path
+    key: Path
+
+
+def make_client(folder):
+    """A certificate for a client, of an authority of its own."""
+    (folder / "config").write_text(CONFIG)
+    root = issue(folder, f"clients of {folder.name}", RSA, AUTHORITY)
+    certificate, key = issue(folder, "client", ELLIPTIC, [*CLIENT, *ISSUED], root)
+    return ClientCertificate(root[0], certificate, key)
 
 
 def make(folder, *names, authority="tautline"):

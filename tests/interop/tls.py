@@ -40,6 +40,7 @@ def tests(pools, seed):
     for test in [
         a_server_that_is_not_trusted, a_server_of_another_name, curl_asks_for_a_page, versions_and_alpn,
         other_protocols_and_versions_are_refused, sessions_are_resumed, keys_are_changed, names,
+        clients_show_certificates, early_data_is_not_taken, nothing_is_renegotiated,
     ]:
         yield f"TLS: {test.__name__.replace('_', ' ')}", test
 
@@ -210,6 +211,45 @@ async def keys_are_changed(folder):
             process.stdin.write(REQUEST)
             await said_until(process, b"HTTP/1.1 426 ")
     return "three times"
+
+
+async def clients_show_certificates(folder):
+    """A client has to show one that was issued by the authority that the server trusts."""
+    ours, others = folder / "ours", folder / "others"
+    for place in [ours, others]:
+        place.mkdir()
+    made, strange = certificates.make_client(ours), certificates.make_client(others)
+    peer = OUR_SERVER._replace(parameters=["--tls-clients", made.root])
+    async with serving(peer, folder) as server:
+        for flag in ["-tls1_2", "-tls1_3"]:
+            said, _ = await server.ask(flag, "-cert", made.certificate, "-key", made.key)
+            holds(said, r"^HTTP/1\.1 426 ")
+            said, _ = await server.ask(flag, "-cert", strange.certificate, "-key", strange.key)
+            holds(said, "alert unknown ca")
+            said, _ = await server.ask(flag)
+            holds(said, "alert (certificate required|handshake failure|certificate unknown|bad certificate)")
+    return "with TLS 1.2 and 1.3"
+
+
+async def early_data_is_not_taken(folder):
+    async with serving(OUR_SERVER, folder) as server:
+        session, early = folder / "session", folder / "early"
+        early.write_bytes(REQUEST)
+        await server.ask("-tls1_3", "-sess_out", session)
+        said, _ = await server.ask("-tls1_3", "-sess_in", session, "-early_data", early)
+        holds(said, "^Early data was not sent$", r"^HTTP/1\.1 426 ")
+    return "not offered to clients"
+
+
+async def nothing_is_renegotiated(folder):
+    """openssl asks for it before it asks for a page, in vain or with the end of the connection."""
+    async with serving(OUR_SERVER, folder) as server:
+        said, status = await output(server.openssl("-tls1_2"), folder, b"R\n")
+        holds(said, "RENEGOTIATING")
+        expect(status, 1, "exit status of openssl")
+        said, _ = await server.ask("-tls1_2")
+        holds(said, r"^HTTP/1\.1 426 ")
+    return "with TLS 1.2"
 
 
 async def said_until(process, wanted):
