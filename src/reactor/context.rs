@@ -171,6 +171,13 @@ impl<'a, S> Hub<'a, S> {
         self.world.slots.len()
     }
 
+    /// How many TLS connections have failed so far, most of them in their handshake: peers that do not speak TLS, or not
+    /// HTTP/1.1 within it, or are not trusted, or do not trust us.
+    #[cfg(feature = "tls")]
+    pub fn tls_failures(&self) -> u64 {
+        self.world.tls_failures
+    }
+
     /// Publishes to all subscribers of a topic.
     pub fn publish<'m>(&mut self, topic: &str, message: impl Into<Outgoing<Message<'m>>>) {
         self.world.topics.publish(topic, message.into().into(), None);

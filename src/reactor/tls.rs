@@ -241,6 +241,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         if let Some(socket) = self.socket(id) {
             socket.inbound = Inbound::Nothing;
         }
+        self.world.tls_failures += 1;
         self.world.give_up(id, Closed::Lost(error.into()));
     }
 }

@@ -48,6 +48,9 @@ pub(super) struct World<S> {
     /// Whom connections to `wss://` URLs trust.
     #[cfg(feature = "tls")]
     pub(super) client_tls: Option<ClientTls>,
+    /// TLS connections that have failed.
+    #[cfg(feature = "tls")]
+    pub(super) tls_failures: u64,
     /// How long the shutdown that was asked for may take.
     pub(super) shutdown: Option<Duration>,
 }
@@ -157,6 +160,8 @@ impl<S> World<S> {
             openings: Openings::default(),
             #[cfg(feature = "tls")]
             client_tls: None,
+            #[cfg(feature = "tls")]
+            tls_failures: 0,
             shutdown: None,
         }
     }
