@@ -459,6 +459,20 @@ mod tests {
     }
 
     #[test]
+    fn a_handshake_in_pieces_is_given_up_before_it_holds_much() {
+        let (_, mut server) = ends();
+        // A hello of 60,000 bytes, each in a record of its own, with the records' headers five times as long.
+        let hello = [&[1, 0, 0xEA, 0x60][..], &[0; 60_000]].concat();
+        let mut held = 0;
+        let failed = hello.iter().any(|byte| {
+            let record = [0x16, 3, 1, 0, 1, *byte];
+            held = held.max(server.partial().len());
+            receive(&mut server, &record, usize::MAX, &mut Vec::new()).is_err()
+        });
+        assert!(failed && held > 30_000 && held <= PARTIAL_BYTES_MAX, "{held} bytes");
+    }
+
+    #[test]
     fn an_end_that_has_failed_says_so_once_and_then_takes_nothing() {
         let (mut client, mut server) = ends();
         shake_hands(&mut client, &mut server, usize::MAX);
