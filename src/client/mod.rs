@@ -117,7 +117,11 @@ impl Client {
         wire.stream.set_write_timeout(Some(left()?))?;
         let mut written = 0;
         while written < out.len() || wire.waits() {
-            written += wire.write(out.get(written..).unwrap_or_default())?;
+            match wire.write(out.get(written..).unwrap_or_default()) {
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) => return Err(ClientError::TimedOut),
+                count => written += count?,
+            }
         }
         out.clear();
 

@@ -7,13 +7,14 @@ use std::sync::{Arc, RwLock};
 use rustls::client::verify_server_name;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer, ServerName};
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{
     ClientHello, NoServerSessionStorage, ParsedCertificate, ResolvesServerCert,
     WebPkiClientVerifier,
 };
 use rustls::sign::CertifiedKey;
-use rustls::{ConfigBuilder, RootCertStore, ServerConfig, WantsVerifier};
+use rustls::{RootCertStore, ServerConfig};
 
 use super::error::TlsError;
 use super::session::Session;
@@ -35,10 +36,20 @@ pub(super) const ALPN: &[u8] = b"http/1.1";
 /// # Ok::<(), tautline::tls::TlsError>(())
 /// ```
 #[derive(Clone)]
-pub struct ServerTls {
-    files: Arc<[(PathBuf, PathBuf)]>,
-    certificates: Arc<Certificates>,
-    config: Arc<ServerConfig>,
+pub struct ServerTls(Arc<Shared>);
+
+struct Shared {
+    certificates: Certificates,
+    /// Who issues the certificates of clients, where one is required.
+    issuers: Option<PathBuf>,
+    current: RwLock<Arc<ServerConfig>>,
+}
+
+/// Where certificates and keys come from.
+enum Certificates {
+    /// Files with a chain, and with its key.
+    Files(Vec<(PathBuf, PathBuf)>),
+    Given(Arc<CertifiedKey>),
 }
 
 impl ServerTls {
@@ -50,11 +61,9 @@ impl ServerTls {
     /// When a file cannot be read, has no certificate or no key, or a key is not that of its certificate; the error names
     /// the file.
     pub fn from_files<P: AsRef<Path>>(files: &[(P, P)]) -> Result<Self, TlsError> {
-        let files: Arc<[_]> = files
-            .iter()
-            .map(|(chain, key)| (chain.as_ref().to_owned(), key.as_ref().to_owned()))
-            .collect();
-        Self::new(load(&files)?, files)
+        let files =
+            files.iter().map(|(chain, key)| (chain.as_ref().to_owned(), key.as_ref().to_owned()));
+        Self::new(Certificates::Files(files.collect()), None)
     }
 
     /// One certificate with its chain, and its key, as PEM.
@@ -68,70 +77,62 @@ impl ServerTls {
         let here = Path::new("the certificate");
         let chain = chain.collect::<Result<_, _>>().map_err(|error| TlsError::file(here, error))?;
         let key = key.map_err(|error| TlsError::file(Path::new("the key"), error))?;
-        Self::new(vec![certified(chain, key, here)?], Arc::default())
+        Self::new(Certificates::Given(certified(chain, key, here)?), None)
     }
 
-    fn new(
-        keys: Vec<Arc<CertifiedKey>>,
-        files: Arc<[(PathBuf, PathBuf)]>,
-    ) -> Result<Self, TlsError> {
-        if keys.is_empty() {
-            return Err(TlsError::file(Path::new("the certificates"), "there are none"));
-        }
-        let certificates = Arc::new(Certificates(RwLock::new(keys)));
-        let config = builder()?.with_no_client_auth();
-        let config = finish(config.with_cert_resolver(Arc::clone(&certificates) as _))?;
-        Ok(Self { files, certificates, config })
+    fn new(certificates: Certificates, issuers: Option<PathBuf>) -> Result<Self, TlsError> {
+        let current = RwLock::new(config(&certificates, issuers.as_deref())?);
+        Ok(Self(Arc::new(Shared { certificates, issuers, current })))
     }
 
     /// Requires of each client a certificate that was issued by one of these, a PEM file: mutual TLS. Whom it names is
-    /// told by [`HttpRequest::client_certificate`](crate::handshake::HttpRequest::client_certificate).
+    /// told by [`HttpRequest::client_certificate`](crate::handshake::HttpRequest::client_certificate). Lists of what they
+    /// have revoked may stand in the file too; where one does, each issuer needs one.
     ///
     /// # Errors
     ///
     /// When the file cannot be read, or has no certificate.
     pub fn require_clients_of(self, issuers: impl AsRef<Path>) -> Result<Self, TlsError> {
-        let path = issuers.as_ref();
-        let roots = Arc::new(roots_from_file(path)?);
-        let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).build();
-        let verifier = verifier.map_err(|error| TlsError::file(path, error))?;
-        let config = builder()?.with_client_cert_verifier(verifier);
-        let config = finish(config.with_cert_resolver(Arc::clone(&self.certificates) as _))?;
-        Ok(Self { config, ..self })
+        let issuers = Some(issuers.as_ref().to_owned());
+        let certificates = match &self.0.certificates {
+            Certificates::Files(files) => Certificates::Files(files.clone()),
+            Certificates::Given(key) => Certificates::Given(Arc::clone(key)),
+        };
+        Self::new(certificates, issuers)
     }
 
-    /// Reads the files again. Connections that are open stay as they are; new ones are shown the new certificates.
+    /// Reads the files again. Connections that are open stay as they are; new ones are shown the new certificates, and
+    /// clients that were trusted before have to be trusted anew.
     ///
     /// # Errors
     ///
-    /// As [`from_files`](Self::from_files); the certificates are then the old ones.
+    /// As [`from_files`](Self::from_files) and [`require_clients_of`](Self::require_clients_of); all then stays as it was.
     pub fn reload(&self) -> Result<(), TlsError> {
-        if self.files.is_empty() {
-            return Ok(());
-        }
-        let keys = load(&self.files)?;
-        *self.certificates.0.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = keys;
+        let Shared { certificates, issuers, current } = &*self.0;
+        let config = config(certificates, issuers.as_deref())?;
+        *current.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = config;
         Ok(())
     }
 
     pub(crate) fn session(&self) -> Result<Session, TlsError> {
-        Session::server(Arc::clone(&self.config))
+        let current = self.0.current.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        Session::server(Arc::clone(&current))
     }
 }
 
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerTls").field("files", &self.files).finish_non_exhaustive()
+        f.debug_struct("ServerTls").field("issuers", &self.0.issuers).finish_non_exhaustive()
     }
 }
 
-/// The certificates, of which the first one stands for names that were not asked for.
+/// The certificates to choose from, of which the first one stands for names that were not asked for.
 #[derive(Debug)]
-struct Certificates(RwLock<Vec<Arc<CertifiedKey>>>);
+struct ByName(Vec<Arc<CertifiedKey>>);
 
-impl ResolvesServerCert for Certificates {
+impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let keys = self.0.read().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let Self(keys) = self;
         let first = keys.first().cloned();
         let Some(name) = hello.server_name().and_then(|it| ServerName::try_from(it).ok()) else {
             return first;
@@ -145,27 +146,48 @@ impl ResolvesServerCert for Certificates {
     }
 }
 
-pub(super) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    Arc::new(ring::default_provider())
-}
-
-fn builder() -> Result<ConfigBuilder<ServerConfig, WantsVerifier>, TlsError> {
-    Ok(ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions()?)
-}
-
-fn finish(mut config: ServerConfig) -> Result<Arc<ServerConfig>, TlsError> {
+fn config(
+    certificates: &Certificates,
+    issuers: Option<&Path>,
+) -> Result<Arc<ServerConfig>, TlsError> {
+    let keys = match certificates {
+        Certificates::Files(files) => files
+            .iter()
+            .map(|(chain, key)| certified(chain_from_file(chain)?, key_from_file(key)?, key))
+            .collect::<Result<Vec<_>, _>>()?,
+        Certificates::Given(key) => vec![Arc::clone(key)],
+    };
+    if keys.is_empty() {
+        return Err(TlsError::file(Path::new("the certificates"), "there are none"));
+    }
+    let builder = ServerConfig::builder_with_provider(provider());
+    let builder = builder.with_safe_default_protocol_versions()?;
+    let builder = match issuers {
+        Some(issuers) => builder.with_client_cert_verifier(verifier(issuers)?),
+        None => builder.with_no_client_auth(),
+    };
+    let mut config = builder.with_cert_resolver(Arc::new(ByName(keys)));
     config.alpn_protocols = vec![ALPN.to_vec()];
-    // Sessions are resumed from what the client keeps, so that the server keeps nothing for them.
+    // Sessions are resumed from what the client keeps, so that the server keeps nothing for them. The key is made anew with
+    // each configuration: nobody comes back by a ticket who is not trusted any more.
     config.ticketer = ring::Ticketer::new()?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Arc::new(config))
 }
 
-fn load(files: &[(PathBuf, PathBuf)]) -> Result<Vec<Arc<CertifiedKey>>, TlsError> {
-    files
-        .iter()
-        .map(|(chain, key)| certified(chain_from_file(chain)?, key_from_file(key)?, key))
-        .collect()
+fn verifier(issuers: &Path) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let roots = Arc::new(roots_from_file(issuers)?);
+    let revoked = CertificateRevocationListDer::pem_file_iter(issuers);
+    let revoked = revoked.and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let revoked = revoked.map_err(|error| TlsError::file(issuers, error))?;
+    WebPkiClientVerifier::builder_with_provider(roots, provider())
+        .with_crls(revoked)
+        .build()
+        .map_err(|error| TlsError::file(issuers, error))
+}
+
+pub(super) fn provider() -> Arc<rustls::crypto::CryptoProvider> {
+    Arc::new(ring::default_provider())
 }
 
 /// A certificate with its key. `path` is told to whoever has mixed them up.

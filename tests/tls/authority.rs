@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType,
+    ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose,
+    RevokedCertParams, SerialNumber, date_time_ymd,
 };
 
 /// Issues certificates, which are gone with it.
@@ -27,6 +28,7 @@ impl Authority {
         std::fs::create_dir_all(&folder).unwrap();
         let mut params = CertificateParams::new(Vec::new()).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         params.distinguished_name.push(DnType::CommonName, format!("authority {number}"));
         let key = KeyPair::generate().unwrap();
         std::fs::write(folder.join("root.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
@@ -66,13 +68,34 @@ impl Authority {
         params.not_before = date_time_ymd(from, 1, 1);
         params.not_after = date_time_ymd(until, 1, 1);
         let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let number = self.issued.fetch_add(1, Ordering::Relaxed);
+        params.serial_number = Some(SerialNumber::from(1000 + number as u64));
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let file = |what: &str| self.folder.join(format!("{number}-{what}.pem"));
         let files = (file("chain"), file("key"));
         std::fs::write(&files.0, certificate.pem()).unwrap();
         std::fs::write(&files.1, key.serialize_pem()).unwrap();
         files
+    }
+
+    /// A file with its own certificate, and a list of what it has revoked: the certificate that it issued as the `revoked`th.
+    pub(crate) fn root_with_revoked(&self, revoked: u64) -> PathBuf {
+        let list = CertificateRevocationListParams {
+            this_update: date_time_ymd(2020, 1, 1),
+            next_update: date_time_ymd(2100, 1, 1),
+            crl_number: SerialNumber::from(1),
+            issuing_distribution_point: None,
+            revoked_certs: vec![RevokedCertParams {
+                serial_number: SerialNumber::from(1000 + revoked),
+                revocation_time: date_time_ymd(2021, 1, 1),
+                reason_code: None,
+                invalidity_date: None,
+            }],
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&self.issuer).unwrap().pem().unwrap();
+        let root = std::fs::read_to_string(self.root()).unwrap();
+        self.file("root-and-revoked.pem", &format!("{root}{list}"))
     }
 
     /// A file with other content.

@@ -275,6 +275,32 @@ fn a_client_has_to_show_a_certificate_where_one_is_required() {
 }
 
 #[test]
+fn a_client_whose_certificate_was_revoked_is_refused_after_a_reload_also_with_a_ticket() {
+    let authority = Authority::new();
+    let files = authority.server(&["localhost"]);
+    let issuers =
+        authority.file("issuers.pem", &std::fs::read_to_string(authority.root()).unwrap());
+    let tls = server_tls(&[&files]).require_clients_of(&issuers).unwrap();
+    let server = Server::start(&tls);
+    let trusting = ClientTls::trusting(authority.root()).unwrap();
+    // The second and the third that the authority has issued.
+    let [anna, bert] = ["anna", "bert"].map(|name| {
+        let (chain, key) = authority.client(name);
+        trusting.clone().with_certificate(chain, key).unwrap()
+    });
+    let mut open = server.client("localhost", &anna).unwrap();
+    echoes(&mut open, "anna has a ticket now");
+
+    std::fs::copy(authority.root_with_revoked(1), &issuers).unwrap();
+    tls.reload().unwrap();
+    let refused = server.client("localhost", &anna);
+    let Err(ClientError::Tls(TlsError::Alert(alert))) = &refused else { panic!("{refused:?}") };
+    assert!(alert.contains("revoked"), "{alert}");
+    echoes(&mut server.client("localhost", &bert).unwrap(), "bert is trusted");
+    echoes(&mut open, "what is open stays open");
+}
+
+#[test]
 fn plain_http_on_a_tls_port_gets_a_400_in_plain_text() {
     let authority = Authority::new();
     let server = Server::start(&server_tls(&[&authority.server(&["localhost"])]));
