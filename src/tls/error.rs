@@ -99,6 +99,20 @@ impl From<CertificateError> for CertificateProblem {
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
                 Self::WrongPurpose
             }
+            CertificateError::BadSignature => Self::Other(
+                "it was not signed with the key of the issuer that is trusted under that name"
+                    .into(),
+            ),
+            // webpki's own error, which rustls hands on without a name.
+            CertificateError::Other(error)
+                if format!("{error:?}").contains("CaUsedAsEndEntity") =>
+            {
+                Self::Other(
+                    "it is that of an authority, which a server may not show: make one with \
+                     basicConstraints=CA:FALSE"
+                        .into(),
+                )
+            }
             error => Self::Other(error.to_string()),
         }
     }

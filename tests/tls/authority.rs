@@ -50,6 +50,15 @@ impl Authority {
         self.issue(&["localhost"], ExtendedKeyUsagePurpose::ServerAuth, from, until)
     }
 
+    /// A certificate of an authority, which is shown by a server all the same.
+    pub(crate) fn authority_as_server(&self) -> Files {
+        let mut params = CertificateParams::new(vec!["localhost".into()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        (self.file("ca.pem", &certificate.pem()), self.file("ca-key.pem", &key.serialize_pem()))
+    }
+
     /// A certificate for a client.
     pub(crate) fn client(&self, name: &str) -> Files {
         self.issue(&[name], ExtendedKeyUsagePurpose::ClientAuth, 2020, 2100)

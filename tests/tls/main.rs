@@ -203,6 +203,8 @@ fn each_way_a_certificate_is_wrong_is_told_apart() {
     ));
     assert_eq!(refused(&stranger.server(&["localhost"])), CertificateProblem::UnknownIssuer);
     assert_eq!(refused(&authority.client("localhost")), CertificateProblem::WrongPurpose);
+    let said = refused(&authority.authority_as_server()).to_string();
+    assert!(said.contains("basicConstraints=CA:FALSE"), "{said}");
     let wrong_name = refused(&authority.server(&["example.org", "example.com"]));
     let CertificateProblem::WrongName { wanted, presented } = &wrong_name else {
         panic!("{wrong_name:?}")
