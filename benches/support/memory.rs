@@ -85,7 +85,7 @@ impl Net for MemoryNet {
         Ok((Stream { number: self.accepted - 1, open: false, read: 0 }, *listener))
     }
 
-    fn turn_away(&mut self, _: &SocketAddr, _: &[u8]) {
+    fn turn_away(&mut self, _: &SocketAddr, _: &[u8]) -> usize {
         panic!("nobody is turned away");
     }
 

@@ -111,7 +111,9 @@ impl Net for Memory {
         Ok((Stream(self.clone()), ADDRESS))
     }
 
-    fn turn_away(&mut self, (): &(), _: &[u8]) {}
+    fn turn_away(&mut self, (): &(), _: &[u8]) -> usize {
+        0
+    }
 
     fn connect(&mut self, _: SocketAddr) -> io::Result<Stream> {
         Ok(Stream(self.clone()))

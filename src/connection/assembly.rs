@@ -93,6 +93,13 @@ impl Progress {
         self.header_bytes = 0;
     }
 
+    /// How many bytes it holds, itself among them.
+    #[cfg(feature = "reactor")]
+    pub(super) fn held_bytes(&self) -> usize {
+        let inflater = if self.inflater.is_some() { Inflater::HELD_BYTES } else { 0 };
+        size_of::<Self>() + self.gathered.held_bytes() + inflater
+    }
+
     /// The message that was gathered.
     pub(super) fn gathered_message(&self) -> Option<Message<'_>> {
         self.message.as_ref().map(|open| self.gathered.message(open.kind))

@@ -106,6 +106,12 @@ impl Gathered {
         }
     }
 
+    /// How many bytes it holds.
+    #[cfg(feature = "reactor")]
+    pub(super) fn held_bytes(&self) -> usize {
+        self.text.capacity() + self.data.len()
+    }
+
     /// The message.
     pub(super) fn message(&self, kind: Kind) -> Message<'_> {
         match kind {

@@ -116,6 +116,17 @@ impl Receiver {
         }
     }
 
+    /// How many bytes of what was received are held.
+    #[cfg(feature = "reactor")]
+    #[inline]
+    pub(crate) fn held_bytes(&self) -> usize {
+        let history = self.history.bytes();
+        match &self.state {
+            State::Busy(progress) => progress.held_bytes() + history,
+            State::Ready | State::Closed | State::Failed(_) => history,
+        }
+    }
+
     /// Whether a close frame was received.
     pub fn is_closed(&self) -> bool {
         matches!(self.state, State::Closed)

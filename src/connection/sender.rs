@@ -91,6 +91,14 @@ impl Sender {
         }
     }
 
+    /// How many bytes are held: a compressor, and the text that the next message may refer to.
+    #[cfg(feature = "reactor")]
+    #[inline]
+    pub(crate) fn held_bytes(&self) -> usize {
+        let compressor = self.in_parts.as_ref().and_then(|it| it.compressor.as_ref());
+        self.history.bytes() + compressor.map_or(0, |_| Compressor::HELD_BYTES)
+    }
+
     /// Sends a message in one frame.
     ///
     /// # Errors

@@ -86,7 +86,17 @@ impl Sending {
     }
 }
 
+impl History {
+    #[cfg(feature = "reactor")]
+    pub(crate) fn bytes(&self) -> usize {
+        0
+    }
+}
+
 impl Inflater {
+    #[cfg(feature = "reactor")]
+    pub(crate) const HELD_BYTES: usize = 0;
+
     pub(crate) fn begin(receiving: Receiving, _: &History) -> Result<Self, Violation> {
         match receiving {}
     }
@@ -101,6 +111,9 @@ impl Inflater {
 }
 
 impl Compressor {
+    #[cfg(feature = "reactor")]
+    pub(crate) const HELD_BYTES: usize = 0;
+
     pub(crate) fn begin(sending: &Sending, _: &History, _: usize) -> Self {
         match *sending {}
     }

@@ -86,6 +86,10 @@ impl Sending {
 }
 
 impl Compressor {
+    /// How many bytes one holds, at most.
+    #[cfg(feature = "reactor")]
+    pub(crate) const HELD_BYTES: usize = 400 * 1024;
+
     /// A compressor for a message of so many bytes, or one that begins with as many, which may refer to the text before
     /// it.
     pub(crate) fn begin(sending: &Sending, history: &History, bytes: usize) -> Self {

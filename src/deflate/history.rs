@@ -43,6 +43,13 @@ impl History {
         self.0.as_ref().map_or([&[]; 2], |kept| kept.text.as_slices().into())
     }
 
+    /// How many bytes are kept.
+    #[cfg(feature = "reactor")]
+    #[inline]
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |kept| kept.text.capacity())
+    }
+
     /// `None` where there is no text.
     pub(super) fn state(&self) -> Option<State> {
         self.0.as_ref().map(|kept| kept.state)

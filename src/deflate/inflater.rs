@@ -52,6 +52,10 @@ thread_local! {
 }
 
 impl Inflater {
+    /// How many bytes one holds: the codec with its window, and text of a step and before it.
+    #[cfg(feature = "reactor")]
+    pub(crate) const HELD_BYTES: usize = 112 * 1024;
+
     /// A decompressor for a message that may refer to the text before it.
     pub(crate) fn begin(receiving: Receiving, history: &History) -> Result<Self, Violation> {
         let idle = IDLE.try_with(|idle| idle.borrow_mut().pop()).ok().flatten();

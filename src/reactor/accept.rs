@@ -1,11 +1,11 @@
 //! Accepting: within the limits, and beyond the descriptors that there are.
 
-use std::collections::HashMap;
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::Reactor;
+use super::counters::Refused;
 use super::handler::Handler;
 use super::net::Net;
 use super::socket::{Inbound, Socket};
@@ -13,7 +13,6 @@ use super::tls::Tls;
 use super::world::{Slot, State};
 use crate::frame::Role;
 use crate::handshake::Refusal;
-use crate::limits::Limits;
 #[cfg(feature = "tls")]
 use crate::tls::ServerTls;
 
@@ -83,38 +82,6 @@ impl Accepting {
     }
 }
 
-/// Connections in their opening handshake, which are limited in total and per address (RFC 6455 section 10.4).
-#[derive(Default)]
-pub(super) struct Openings {
-    total: usize,
-    by_address: HashMap<IpAddr, usize>,
-}
-
-impl Openings {
-    /// Counts one more from an address, unless that is too many.
-    fn enter(&mut self, from: IpAddr, limits: &Limits) -> bool {
-        let here = self.by_address.get(&from).copied().unwrap_or_default();
-        if self.total >= limits.handshakes_max || here >= limits.handshakes_per_address_max {
-            return false;
-        }
-        self.total += 1;
-        self.by_address.insert(from, here + 1);
-        true
-    }
-
-    /// A connection leaves this state, if it was in it.
-    pub(super) fn leave(&mut self, state: &State) {
-        let State::Opening { from: Some(from), .. } = state else { return };
-        self.total = self.total.saturating_sub(1);
-        match self.by_address.get_mut(from) {
-            Some(here) if *here > 1 => *here -= 1,
-            _ => {
-                self.by_address.remove(from);
-            }
-        }
-    }
-}
-
 impl<H: Handler, N: Net> Reactor<H, N> {
     /// Takes the connections that wait at a listener, up to a share.
     pub(super) fn accept(&mut self, number: usize) {
@@ -126,6 +93,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             match self.net.accept(&listener.listener) {
                 Ok((stream, address)) => {
                     self.accepting.progress(self.world.now);
+                    self.world.counters.accepted += 1;
                     // It fails where there is no randomness, and then nothing can be said.
                     if let Ok(tls) = listener.tls() {
                         self.admit(stream, address, tls);
@@ -161,7 +129,8 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             (Some(_), Some(listener)) => {
                 let mut answer = Vec::new();
                 Refusal::Overload.response().write(false, &mut answer);
-                self.net.turn_away(&listener.listener, &answer);
+                let turned_away = self.net.turn_away(&listener.listener, &answer);
+                self.world.counters.refused.descriptors += turned_away as u64;
             }
             _ => {}
         }
@@ -190,30 +159,39 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     }
 
     /// Gives an accepted connection its place.
-    fn admit(&mut self, mut stream: N::Stream, address: SocketAddr, tls: Option<Box<Tls>>) {
-        let full = self.world.slots.len() >= self.world.limits.connections_max;
-        let from = address.ip();
-        if full || !self.world.openings.enter(from, &self.world.limits) {
-            // Whoever is over the limit costs no place: the answer is lost where the socket does not take it now.
-            if tls.is_none() {
-                let mut answer = Vec::new();
-                Refusal::Overload.response().write(false, &mut answer);
-                let _ = self.net.write(&mut stream, &answer);
-            }
-            let _ = self.net.shutdown(&mut stream);
-            // A request that was not read would turn the end into a reset, which may overtake the answer.
-            let _ = self.net.read(&mut stream, &mut self.receive_buffer);
-            return;
-        }
-        let until = self.world.handshake_deadline();
-        let state = State::Opening { until, from: Some(from) };
-        match self.world.slots.insert(Slot::new(Role::Server, H::Session::default(), state)) {
+    fn admit(&mut self, stream: N::Stream, address: SocketAddr, tls: Option<Box<Tls>>) {
+        let site = if self.world.slots.len() >= self.world.limits.connections_max {
+            Err(Refused::Connections)
+        } else {
+            self.world.sites.enter(address.ip(), &self.world.limits)
+        };
+        let site = match site {
+            Ok(site) => site,
+            Err(refused) => return self.turn_down(stream, tls.is_some(), refused),
+        };
+        let state = State::Opening { until: self.world.handshake_deadline() };
+        let mut slot = Slot::new(Role::Server, H::Session::default(), state);
+        slot.site = site;
+        match self.world.slots.insert(slot) {
             Ok(id) => {
                 self.world.schedule(id);
                 self.settle_in(id, stream, tls, Inbound::Request(address, None));
             }
-            Err(slot) => self.world.openings.leave(&slot.state),
+            Err(slot) => self.world.leave_site(&slot),
         }
+    }
+
+    /// Refuses an accepted connection. It costs no place: the answer is lost where the socket does not take it now.
+    fn turn_down(&mut self, mut stream: N::Stream, secure: bool, refused: Refused) {
+        self.world.counters.refuse(refused);
+        if !secure {
+            let mut answer = Vec::new();
+            Refusal::Overload.response().write(false, &mut answer);
+            let _ = self.net.write(&mut stream, &answer);
+        }
+        let _ = self.net.shutdown(&mut stream);
+        // A request that was not read would turn the end into a reset, which may overtake the answer.
+        let _ = self.net.read(&mut stream, &mut self.receive_buffer);
     }
 
     /// Puts a socket in the place of its connection, and registers it, once and for good.

@@ -4,6 +4,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::counters::Counters;
 use super::sending::SendStatus;
 use super::slab::ConnectionId;
 use super::tls::Tls;
@@ -171,11 +172,19 @@ impl<'a, S> Hub<'a, S> {
         self.world.slots.len()
     }
 
-    /// How many TLS connections have failed so far, most of them in their handshake: peers that do not speak TLS, or not
-    /// HTTP/1.1 within it, or are not trusted, or do not trust us.
-    #[cfg(feature = "tls")]
-    pub fn tls_failures(&self) -> u64 {
-        self.world.tls_failures
+    /// How many of them are in their opening handshake, of those that were accepted.
+    pub fn handshakes(&self) -> usize {
+        self.world.sites.handshakes()
+    }
+
+    /// How many bytes they hold together, as [`held_bytes_max`](crate::Limits::held_bytes_max) counts them.
+    pub fn held_bytes(&self) -> usize {
+        self.world.memory.total()
+    }
+
+    /// What the loop has done since it began.
+    pub fn counters(&self) -> &Counters {
+        &self.world.counters
     }
 
     /// Publishes to all subscribers of a topic.
@@ -206,7 +215,7 @@ impl<'a, S> Hub<'a, S> {
         }
         let tls = self.tls(&request)?;
         let until = self.world.handshake_deadline();
-        let mut slot = Slot::new(Role::Client, session, State::Opening { until, from: None });
+        let mut slot = Slot::new(Role::Client, session, State::Opening { until });
         slot.known = true;
         let id = self.world.slots.insert(slot).map_err(|_| ConnectError::Full)?;
         self.world.schedule(id);

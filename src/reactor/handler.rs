@@ -130,6 +130,9 @@ pub enum Closed {
     Unanswered,
     /// The peer does not read: more than [`outbox_bytes_max`](crate::Limits::outbox_bytes_max) waited for it.
     NotReading,
+    /// All connections together held more than [`held_bytes_max`](crate::Limits::held_bytes_max), and this one was among those
+    /// that held the most.
+    Overload,
     /// The stream ended or failed without a close frame, or the server that was to be reached did not answer in time. Where
     /// TLS has failed, the error is a [`TlsError`](crate::tls::TlsError), inside.
     Lost(io::Error),
@@ -146,6 +149,7 @@ impl Closed {
             | Self::Silent
             | Self::Unanswered
             | Self::NotReading
+            | Self::Overload
             | Self::Lost(_)
             | Self::Refused(_) => 1006,
         }
@@ -164,6 +168,9 @@ impl fmt::Display for Closed {
             Self::Silent => write!(f, "the peer did not answer a ping in time"),
             Self::Unanswered => write!(f, "the peer did not answer a close frame in time"),
             Self::NotReading => write!(f, "the peer does not read what it is sent"),
+            Self::Overload => {
+                write!(f, "all connections together hold too much, this one a good part of it")
+            }
             Self::Lost(error) => write!(f, "the connection was lost: {error}"),
             Self::Refused(error) => error.fmt(f),
         }

@@ -101,9 +101,9 @@ impl Net for MioNet {
         Ok((stream, address))
     }
 
-    fn turn_away(&mut self, listener: &MioListener, answer: &[u8]) {
+    fn turn_away(&mut self, listener: &MioListener, answer: &[u8]) -> usize {
         let mut spare = listener.spare.borrow_mut();
-        for _ in 0..TURNED_AWAY_MAX {
+        for turned_away in 0..TURNED_AWAY_MAX {
             *spare = None;
             let accepted = listener.listener.accept();
             if let Ok((stream, _)) = &accepted {
@@ -117,9 +117,10 @@ impl Net for MioNet {
             drop(accepted);
             *spare = spare_descriptor();
             if !more {
-                return;
+                return turned_away;
             }
         }
+        TURNED_AWAY_MAX
     }
 
     fn connect(&mut self, address: SocketAddr) -> io::Result<TcpStream> {

@@ -46,15 +46,19 @@
 
 mod accept;
 mod context;
+mod counters;
 mod handle;
 mod handler;
 mod listen;
+mod memory;
 mod mio_net;
 mod net;
 mod open;
 mod outbox;
+mod rates;
 mod reuse_port;
 mod sending;
+mod sites;
 mod slab;
 mod socket;
 mod timers;
@@ -73,6 +77,7 @@ use std::time::{Duration, Instant};
 
 use accept::{Accepting, Listener};
 pub use context::{ConnectError, Context, Hub};
+pub use counters::{ClosedCounters, Counters, RefusedCounters};
 pub use handle::{Handle, PostError};
 use handle::{Post, Posts};
 pub use handler::{Closed, Handler};
@@ -345,6 +350,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
 
     fn on_deadline(&mut self, id: ConnectionId) {
         let now = self.world.now;
+        if self.world.rates.resume(id.index, now) {
+            self.read_later(id);
+        }
         let Some(slot) = self.world.slots.get_mut(id) else { return };
         let due = match &mut slot.state {
             State::Opening { .. } => return self.handshake_timed_out(id),

@@ -65,8 +65,8 @@ pub trait Net {
     fn accept(&mut self, listener: &Self::Listener) -> io::Result<(Self::Stream, SocketAddr)>;
 
     /// Where descriptors are used up: takes connections that wait, tells them `answer`, and closes them, with the help
-    /// of a descriptor that was spared for it.
-    fn turn_away(&mut self, listener: &Self::Listener, answer: &[u8]);
+    /// of a descriptor that was spared for it. Says how many.
+    fn turn_away(&mut self, listener: &Self::Listener, answer: &[u8]) -> usize;
 
     /// Begins to connect. The stream is writable once it is connected, or has failed.
     ///

@@ -35,7 +35,22 @@ pub(super) enum Dialing {
     Awaiting(ClientHandshake, Vec<u8>),
 }
 
+impl Head {
+    /// How many bytes have come.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
 impl Dialing {
+    /// How many bytes of the answer have come.
+    pub(super) fn held_bytes(&self) -> usize {
+        match self {
+            Self::Awaiting(_, bytes) => bytes.len(),
+            Self::Connecting(_) | Self::Securing(_) => 0,
+        }
+    }
+
     pub(super) fn is_connected(&self) -> bool {
         matches!(self, Self::Securing(_) | Self::Awaiting(..))
     }
@@ -73,6 +88,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             //# Once the client's opening handshake has been sent, the client MUST
             //# wait for a response from the server before sending any further data.
             Ok(Some((length, Opening::Upgrade(_)))) if length < whole.len() => {
+                self.world.counters.refused.malformed += 1;
                 self.respond(id, &Refusal::EarlyBytes.response(), false);
             }
             Ok(Some((_, Opening::Upgrade(mut request)))) => {
@@ -81,10 +97,14 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             }
             Ok(Some((_, Opening::Plain(mut request)))) => {
                 request.client_certificate = certificate.as_deref();
+                self.world.counters.requests += 1;
                 let response = self.handler.on_request(&request, peer);
                 self.respond(id, &response, request.method() == "HEAD");
             }
-            Err(refusal) => self.respond(id, &refusal.response(), false),
+            Err(refusal) => {
+                self.world.counters.refused.malformed += 1;
+                self.respond(id, &refusal.response(), false);
+            }
         }
     }
 
@@ -93,7 +113,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         let Some(slot) = self.world.slots.get_mut(id) else { return };
         let accept = match self.handler.on_upgrade(request, peer, &mut slot.session) {
             Ok(accept) => accept.deflate_by_default(self.deflate),
-            Err(response) => return self.respond(id, &response, false),
+            Err(response) => {
+                self.world.counters.refused.by_handler += 1;
+                return self.respond(id, &response, false);
+            }
         };
         match request.accept(&accept, &mut self.world.out) {
             Ok(agreed) => self.open(id, Role::Server, &agreed, Sender::server(&agreed)),
@@ -115,6 +138,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     }
 
     pub(super) fn handshake_timed_out(&mut self, id: ConnectionId) {
+        if self.world.role(id) == Role::Server {
+            self.world.counters.refused.timeouts += 1;
+        }
         self.refuse(id, &Refusal::Timeout.response(), ErrorKind::TimedOut);
     }
 

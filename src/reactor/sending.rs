@@ -52,7 +52,8 @@ impl<S> Slot<S> {
 impl<S> World<S> {
     #[inline]
     pub(super) fn send(&mut self, id: ConnectionId, payload: Payload<'_>) -> SendStatus {
-        self.write(id, |sender, out| sender.send_payload(payload, out))
+        let status = self.write(id, |sender, out| sender.send_payload(payload, out));
+        self.count_sent(status)
     }
 
     /// Sends a long message: what the socket takes of it is written from where it lies.
@@ -77,7 +78,11 @@ impl<S> World<S> {
             written
         });
         match written {
-            Ok(Ok(())) => slot.status(Ok(()), false),
+            Ok(Ok(written)) => {
+                self.counters.bytes_sent += written as u64;
+                let status = slot.status(Ok(()), false);
+                self.count_sent(status)
+            }
             Ok(Err(error)) => {
                 self.cut(id, Closed::Lost(error));
                 SendStatus::Dropped(Dropped::NotOpen)
@@ -91,14 +96,23 @@ impl<S> World<S> {
         id: ConnectionId,
         prepared: &mut Prepared,
     ) -> SendStatus {
-        self.write(id, |sender, out| sender.send_prepared(prepared, out))
+        let status = self.write(id, |sender, out| sender.send_prepared(prepared, out));
+        self.count_sent(status)
     }
 
     pub(super) fn send_part(&mut self, id: ConnectionId, part: Outgoing<Part<'_>>) -> SendStatus {
         let status = self.write(id, |sender, out| sender.send_part(part, out));
         if part.content.last {
             self.release(id);
+            return self.count_sent(status);
         }
+        status
+    }
+
+    /// Counts a message, unless it was dropped.
+    #[inline]
+    fn count_sent(&mut self, status: SendStatus) -> SendStatus {
+        self.counters.messages_sent += u64::from(!matches!(status, SendStatus::Dropped(_)));
         status
     }
 
@@ -151,6 +165,7 @@ impl<S> World<S> {
                 break;
             }
             *queued |= *blocked;
+            self.counters.messages_sent += 1;
             if sender.is_in_parts() {
                 held.get_or_insert_default().append(|out| sender.send_encoded(frames, out));
             } else if outbox.is_none() && corked {

@@ -10,7 +10,7 @@ use super::open::{Dialing, Head};
 use super::slab::ConnectionId;
 use super::tls::Tls;
 use super::world::{BeforeEvent, State, World};
-use super::write::{Line, uninterrupted, write_out, write_outbox};
+use super::write::{Line, uninterrupted, write_all, write_out};
 use super::{READS_MAX, Reactor, SEND_BYTES};
 use crate::connection::{Event, Events, Receiver};
 use crate::error::Violation;
@@ -74,6 +74,21 @@ impl<St> Socket<St> {
             shut,
             at_end: false,
         }
+    }
+}
+
+impl<St> Socket<St> {
+    /// What it holds of what was received, and of what TLS has to send.
+    #[inline]
+    fn held_bytes(&self) -> usize {
+        let inbound = match &self.inbound {
+            Inbound::Frames(receiver) => receiver.held_bytes(),
+            Inbound::Request(_, head) => head.as_ref().map_or(0, |it| it.bytes()),
+            Inbound::Answer(dialing) => dialing.held_bytes(),
+            Inbound::Nothing => 0,
+        };
+        let unread = self.unread.as_ref().map_or(0, |it| it.len());
+        inbound + unread + self.tls.as_ref().map_or(0, |it| it.held_bytes())
     }
 }
 
@@ -154,10 +169,15 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         if self.world.must_wait(id) {
             return None;
         }
-        let socket = self.socket(id)?;
+        let Self { sockets, world, .. } = self;
+        world.slots.get(id)?;
+        let socket = sockets.get_mut(id.index as usize)?.as_mut()?;
+        let there = socket.readable || socket.unread.is_some();
+        if !there || world.pause_if_too_fast(id) {
+            return None;
+        }
         match socket.unread.take() {
             Some(unread) => Some(Source::Unread(unread)),
-            None if !socket.readable => None,
             None if socket.tls.is_some() => Some(Source::Tls),
             None => Some(Source::Plain),
         }
@@ -190,7 +210,11 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             Inbound::Frames(receiver) => receiver.room(),
             Inbound::Request(..) | Inbound::Answer(_) | Inbound::Nothing => None,
         };
+        let may_read = self.world.may_read_bytes(id);
+        let room = room.map(|room| room.split_at_mut(may_read.min(room.len())).0);
         let room_bytes = room.as_ref().map_or(0, |room| room.len());
+        let buffer_bytes = buffer.len().min(may_read.saturating_sub(room_bytes));
+        let buffer = buffer.get_mut(..buffer_bytes).unwrap_or_default();
         let read = match room {
             None => uninterrupted(|| self.net.read(stream, buffer)),
             Some(room) => uninterrupted(|| {
@@ -207,6 +231,8 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 {
                     receiver.read_to_room(count.min(room_bytes));
                 }
+                self.world.have_read(id, count);
+                self.world.counters.bytes_received += count as u64;
                 Some(count.saturating_sub(room_bytes))
             }
             read => {
@@ -282,12 +308,14 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         self.world.corked = was_corked;
         let Self { world, sockets, net, tls_buffers, .. } = self;
         let written = match sockets.get_mut(id.index as usize) {
-            Some(Some(Socket { stream, tls, .. })) => {
+            Some(Some(socket)) => {
+                let Socket { stream, tls, .. } = socket;
                 let mut line = Line { net, stream, tls: tls.as_deref_mut(), tls_buffers };
-                write_out(world, id, &mut line).and_then(|()| match world.slots.get_mut(id) {
-                    Some(slot) => write_outbox(slot, &mut line),
-                    None => Ok(()),
-                })
+                let written = write_all(world, id, &mut line);
+                if let Some(slot) = world.slots.get(id) {
+                    world.memory.set(id, slot.held_bytes() + socket.held_bytes());
+                }
+                written
             }
             _ => {
                 world.out.clear();
@@ -301,6 +329,24 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             self.lost(id, error);
         }
         self.after_write(id);
+        if self.world.memory.total() > self.world.limits.held_bytes_max {
+            self.relieve();
+        }
+    }
+
+    /// Has those that hold the most end, because all of them hold too much.
+    #[cold]
+    fn relieve(&mut self) {
+        let corked = self.world.corked.take();
+        let others_bytes_max = self.world.limits.held_bytes_max / 8 * 7;
+        for index in self.world.memory.largest(others_bytes_max) {
+            let Some(id) = self.world.slots.id_at(index) else { continue };
+            if let Some(socket) = self.socket(id) {
+                (socket.inbound, socket.unread) = (Inbound::Nothing, None);
+            }
+            self.world.shed(id);
+        }
+        self.world.corked = corked;
     }
 
     /// Goes on with what waited for the socket to be written: reading, or ending.
@@ -367,7 +413,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     /// Closes the socket and forgets the connection.
     pub(super) fn free(&mut self, id: ConnectionId) {
         if let Some(slot) = self.world.slots.remove(id) {
-            self.world.openings.leave(&slot.state);
+            self.world.leave_site(&slot);
+            self.world.memory.set(id, 0);
+            self.world.rates.end(id.index);
             self.world.timers.cancel(id.index);
             if let Some(socket) = self.sockets.get_mut(id.index as usize) {
                 *socket = None;
@@ -396,7 +444,7 @@ fn handle_events<H: Handler, N: Net>(
     events: &mut Events<'_>,
     mut line: Line<'_, N>,
 ) -> Handled {
-    let mut messages = false;
+    let mut messages = 0;
     let handled = loop {
         if world.out.len() >= SEND_BYTES
             && let Err(error) = write_out(world, id, &mut line)
@@ -435,11 +483,13 @@ fn handle_events<H: Handler, N: Net>(
             }
         };
         if let BeforeEvent::Deliver(_) = before {
-            messages = true;
+            messages += 1;
+            world.have_taken(id);
             handler.on_message(&mut Context::reading(world, id, line.at_once()), message);
         }
     };
-    if messages {
+    if messages > 0 {
+        world.counters.messages_received += messages;
         world.heard_messages(id);
     }
     handled
@@ -455,9 +505,11 @@ fn handle_event<H: Handler, N: Net>(
     deliver: bool,
     line: &mut Line<'_, N>,
 ) -> Handled {
+    world.have_taken(id);
     match *event {
         Event::Part(part) if deliver => {
             world.heard_messages(id);
+            world.counters.messages_received += u64::from(part.last);
             handler.on_part(&mut Context::reading(world, id, line.at_once()), part)
         }
         Event::Pong(payload) if deliver => {

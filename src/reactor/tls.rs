@@ -134,6 +134,11 @@ impl Tls {
         Ok(true)
     }
 
+    /// What it holds: pieces of records that have come, and records that the socket did not take.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.unsent.len() + self.session.partial().len()
+    }
+
     /// Whether records wait for the socket.
     pub(super) fn waits(&self) -> bool {
         !self.unsent.is_empty()
@@ -174,8 +179,11 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         let kept = tls.partial().len();
         let Some((before, room)) = buffer.split_at_mut_checked(kept) else { return false };
         before.copy_from_slice(tls.partial());
+        let may_read = self.world.may_read_bytes(id).min(room.len());
+        let room = room.get_mut(..may_read).unwrap_or_default();
         match uninterrupted(|| net.read(stream, room)) {
             Ok(count) if count > 0 => {
+                self.world.have_read(id, count);
                 *readable = count == room.len() || *read_closed;
                 let bytes = buffer.get_mut(..kept + count).unwrap_or_default();
                 self.world.heard(id);
@@ -220,6 +228,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         if established && !was_established {
             self.on_secured(id);
         }
+        self.world.counters.bytes_received += plain.len() as u64;
         if !plain.is_empty() {
             self.receive(id, &mut plain);
         }
@@ -241,7 +250,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         if let Some(socket) = self.socket(id) {
             socket.inbound = Inbound::Nothing;
         }
-        self.world.tls_failures += 1;
+        self.world.counters.tls_failures += 1;
         self.world.give_up(id, Closed::Lost(error.into()));
     }
 }

@@ -4,15 +4,18 @@
 //! event is being handled, or into the connection's outbox, and is written once when the event, or the turn, ends.
 
 use std::collections::VecDeque;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::SEND_BYTES;
-use super::accept::Openings;
+use super::counters::Counters;
 use super::handler::Closed;
+use super::memory::Memory;
 use super::outbox::Outbox;
+use super::rates::Rates;
 use super::sending::SendStatus;
+use super::sites::{SiteId, Sites};
 use super::slab::{ConnectionId, Slab};
 use super::timers::Timers;
 use super::tls::Tls;
@@ -44,13 +47,13 @@ pub(super) struct World<S> {
     pub(super) drained: Vec<ConnectionId>,
     /// Connections that are to be made.
     pub(super) dials: VecDeque<Dial>,
-    pub(super) openings: Openings,
+    pub(super) sites: Sites,
+    pub(super) memory: Memory,
+    pub(super) rates: Rates,
+    pub(super) counters: Counters,
     /// Whom connections to `wss://` URLs trust.
     #[cfg(feature = "tls")]
     pub(super) client_tls: Option<ClientTls>,
-    /// TLS connections that have failed.
-    #[cfg(feature = "tls")]
-    pub(super) tls_failures: u64,
     /// How long the shutdown that was asked for may take.
     pub(super) shutdown: Option<Duration>,
 }
@@ -60,6 +63,8 @@ pub(super) struct Slot<S> {
     pub(super) session: S,
     pub(super) state: State,
     role: Role,
+    /// Where it comes from; `None` where it is made.
+    pub(super) site: Option<SiteId>,
     pub(super) outbox: Option<Box<Outbox>>,
     /// Publications that came inside a message in parts, for after its last.
     pub(super) held: Option<Box<Outbox>>,
@@ -77,8 +82,8 @@ pub(super) struct Slot<S> {
 }
 
 pub(super) enum State {
-    /// In the opening handshake, which counts against the address that it came from.
-    Opening { until: Instant, from: Option<IpAddr> },
+    /// In the opening handshake.
+    Opening { until: Instant },
     /// Open.
     Open { sender: Sender, deadlines: Deadlines },
     /// All is said. What waits is written, and then the peer's end of the stream is waited for.
@@ -89,7 +94,7 @@ pub(super) enum State {
 pub(super) enum BeforeEvent {
     /// A message is delivered so.
     Deliver(Delivery),
-    /// It is not taken yet: the peer has to read first, or what was published has to be delivered.
+    /// It is not taken yet: the peer is too fast, or has to read first, or what was published has to be delivered.
     Wait,
     /// It is not taken: the peer sends more pings than it reads answers.
     Flooded,
@@ -112,6 +117,7 @@ impl<S> Slot<S> {
             session,
             state,
             role,
+            site: None,
             outbox: None,
             held: None,
             subscriptions: None,
@@ -135,9 +141,19 @@ impl<S> Slot<S> {
         held + waiting > bytes_max
     }
 
+    /// What it holds, but for what is received.
+    #[inline]
+    pub(super) fn held_bytes(&self) -> usize {
+        let sender = match &self.state {
+            State::Open { sender, .. } => sender.held_bytes(),
+            State::Opening { .. } | State::Ending { .. } => 0,
+        };
+        self.waiting_bytes() + self.held.as_ref().map_or(0, |held| held.bytes()) + sender
+    }
+
     fn deadline(&self, limits: &Limits) -> Option<Instant> {
         match &self.state {
-            State::Opening { until, .. } | State::Ending { until } => Some(*until),
+            State::Opening { until } | State::Ending { until } => Some(*until),
             State::Open { deadlines, .. } => deadlines.next(limits),
         }
     }
@@ -157,11 +173,12 @@ impl<S> World<S> {
             ended: VecDeque::new(),
             drained: Vec::new(),
             dials: VecDeque::new(),
-            openings: Openings::default(),
+            sites: Sites::default(),
+            memory: Memory::default(),
+            rates: Rates::default(),
+            counters: Counters::default(),
             #[cfg(feature = "tls")]
             client_tls: None,
-            #[cfg(feature = "tls")]
-            tls_failures: 0,
             shutdown: None,
         }
     }
@@ -218,7 +235,7 @@ impl<S> World<S> {
     #[inline]
     pub(super) fn before_event(&self, id: ConnectionId) -> BeforeEvent {
         let slot = self.slots.get(id);
-        if self.is_full(slot.map_or(0, Slot::waiting_bytes)) {
+        if self.is_full(slot.map_or(0, Slot::waiting_bytes)) || self.is_too_fast(id) {
             return BeforeEvent::Wait;
         }
         match slot {
@@ -292,17 +309,41 @@ impl<S> World<S> {
         }
     }
 
+    /// Ends a connection because all of them hold too much, and this one holds a good part of it.
+    pub(super) fn shed(&mut self, id: ConnectionId) {
+        let now = self.now;
+        match self.slots.get_mut(id) {
+            Some(Slot { state: State::Open { .. }, outbox: None, .. }) => {
+                self.close(id, CloseCode::TRY_AGAIN_LATER, "overloaded");
+                self.end(id, Closed::Overload);
+            }
+            Some(Slot { state: State::Ending { until }, outbox, .. }) => {
+                (*until, *outbox) = (now, None);
+                self.mark_dirty(id);
+            }
+            Some(slot) => {
+                self.counters.refused.memory += u64::from(!slot.known);
+                self.cut(id, Closed::Overload);
+            }
+            None => {}
+        }
+        self.memory.set(id, 0);
+    }
+
     fn ending(&mut self, id: ConnectionId, until: Instant, closed: Closed) {
         let Some(slot) = self.slots.get_mut(id) else { return };
         if matches!(slot.state, State::Ending { .. }) {
             return;
         }
         let before = std::mem::replace(&mut slot.state, State::Ending { until });
+        self.rates.end(id.index);
         slot.held = None;
+        let site = slot.site;
         if slot.known {
+            self.counters.close(&closed);
             self.ended.push_back((id, closed));
         }
-        self.openings.leave(&before);
+        self.end_handshake(site, &before);
         self.schedule(id);
         self.mark_dirty(id);
     }
@@ -310,9 +351,7 @@ impl<S> World<S> {
     /// Sees to it that the loop looks at a connection no later than at its deadline. Later deadlines are found when an
     /// earlier one is looked at, so that no message sets a timer.
     pub(super) fn schedule(&mut self, id: ConnectionId) {
-        let Some(deadline) = self.slots.get(id).and_then(|slot| slot.deadline(&self.limits)) else {
-            return;
-        };
+        let Some(deadline) = self.deadline(id) else { return };
         if self.timers.deadline(id.index).is_none_or(|scheduled| deadline < scheduled) {
             self.timers.set(id.index, deadline);
         }
@@ -324,12 +363,31 @@ impl<S> World<S> {
         let Some(slot) = self.slots.get_mut(id) else { return };
         let before = std::mem::replace(&mut slot.state, State::Open { sender, deadlines });
         slot.known = true;
-        self.openings.leave(&before);
+        let site = slot.site;
+        self.end_handshake(site, &before);
+        self.rates.begin(id.index, &self.limits);
+        self.counters.opened += 1;
         self.schedule(id);
     }
 
+    /// A connection has left its opening handshake, if it was in it.
+    fn end_handshake(&mut self, site: Option<SiteId>, before: &State) {
+        if let (Some(site), State::Opening { .. }) = (site, before) {
+            self.sites.end_handshake(site);
+        }
+    }
+
+    /// A connection is gone.
+    pub(super) fn leave_site(&mut self, slot: &Slot<S>) {
+        if let Some(site) = slot.site {
+            self.end_handshake(Some(site), &slot.state);
+            self.sites.leave(site);
+        }
+    }
+
     pub(super) fn deadline(&self, id: ConnectionId) -> Option<Instant> {
-        self.slots.get(id)?.deadline(&self.limits)
+        let deadline = self.slots.get(id)?.deadline(&self.limits);
+        [deadline, self.rates.paused_until(id.index)].into_iter().flatten().min()
     }
 
     /// Whether nothing is left to do in this turn.
@@ -337,10 +395,47 @@ impl<S> World<S> {
         self.dirty.is_empty() && self.topics.log_bytes() == 0
     }
 
-    /// Whether the next message of a connection has to wait: for the peer to read what was sent to it, or for what was
-    /// published to be delivered.
+    /// Whether the next message of a connection has to wait: for its rate, for the peer to read what was sent to it, or for
+    /// what was published to be delivered.
+    #[inline]
     pub(super) fn must_wait(&self, id: ConnectionId) -> bool {
-        self.is_full(self.slots.get(id).map_or(0, Slot::waiting_bytes))
+        self.rates.paused_until(id.index).is_some()
+            || self.is_full(self.slots.get(id).map_or(0, Slot::waiting_bytes))
+    }
+
+    #[inline]
+    fn is_too_fast(&self, id: ConnectionId) -> bool {
+        self.rates.must_wait(id.index, self.now, &self.limits).is_some()
+    }
+
+    /// Reads no further from a connection that is too fast, for a while.
+    #[inline]
+    pub(super) fn pause_if_too_fast(&mut self, id: ConnectionId) -> bool {
+        let Some(until) = self.rates.must_wait(id.index, self.now, &self.limits) else {
+            return false;
+        };
+        self.rates.pause(id.index, until);
+        self.counters.rate_pauses += 1;
+        self.schedule(id);
+        true
+    }
+
+    /// A message was taken from a connection, or a ping or a pong.
+    #[inline]
+    pub(super) fn have_taken(&mut self, id: ConnectionId) {
+        self.rates.take_message(id.index, self.now, &self.limits);
+    }
+
+    /// How many bytes may be read from a connection now.
+    #[inline]
+    pub(super) fn may_read_bytes(&self, id: ConnectionId) -> usize {
+        self.rates.bytes_left(id.index, self.now, &self.limits)
+    }
+
+    /// So many bytes were read from a connection.
+    #[inline]
+    pub(super) fn have_read(&mut self, id: ConnectionId, bytes: usize) {
+        self.rates.take_bytes(id.index, self.now, bytes, &self.limits);
     }
 
     fn is_full(&self, waiting_bytes: usize) -> bool {

@@ -96,24 +96,26 @@ pub(super) fn write_out<S>(
     id: ConnectionId,
     socket: &mut (impl Write + ?Sized),
 ) -> io::Result<()> {
-    let mut result = Ok(());
+    let mut written = Ok(0);
     if !world.out.is_empty()
         && let Some(slot) = world.slots.get_mut(id)
     {
-        result = write_behind(&world.out, &[], slot, socket);
+        written = write_behind(&world.out, &[], slot, socket);
     }
     world.out.clear();
     world.out.shrink_to(SEND_BYTES_KEPT);
-    result
+    world.counters.bytes_sent += written? as u64;
+    Ok(())
 }
 
-/// Writes the send buffer and a payload that belongs behind it. What the socket does not take goes to the outbox.
+/// Writes the send buffer and a payload that belongs behind it. What the socket does not take goes to the outbox. Says how
+/// much it took.
 pub(super) fn write_behind<S>(
     out: &[u8],
     payload: &[u8],
     slot: &mut Slot<S>,
     socket: &mut (impl Write + ?Sized),
-) -> io::Result<()> {
+) -> io::Result<usize> {
     let mut written = 0;
     if !slot.blocked && slot.waiting_bytes() == 0 {
         let taken = match payload {
@@ -127,24 +129,35 @@ pub(super) fn write_behind<S>(
         }
         slot.blocked = written < out.len() + payload.len() || socket.waits();
         if !slot.blocked {
-            return Ok(());
+            return Ok(written);
         }
     }
     let outbox = slot.outbox.get_or_insert_default();
     outbox.push(out.get(written..).unwrap_or_default());
     outbox.push(payload.get(written.saturating_sub(out.len())..).unwrap_or_default());
+    Ok(written)
+}
+
+/// Writes the loop's send buffer, and of the outbox what the socket takes.
+#[inline]
+pub(super) fn write_all<S>(
+    world: &mut World<S>,
+    id: ConnectionId,
+    socket: &mut impl Write,
+) -> io::Result<()> {
+    write_out(world, id, socket)?;
+    let Some(slot) = world.slots.get_mut(id) else { return Ok(()) };
+    world.counters.bytes_sent += write_outbox(slot, socket)? as u64;
     Ok(())
 }
 
-/// Writes as much of the outbox as the socket takes.
-pub(super) fn write_outbox<S>(
-    slot: &mut Slot<S>,
-    socket: &mut (impl Write + ?Sized),
-) -> io::Result<()> {
+/// Writes as much of the outbox as the socket takes: how much that was.
+fn write_outbox<S>(slot: &mut Slot<S>, socket: &mut (impl Write + ?Sized)) -> io::Result<usize> {
+    let mut written = 0;
     if !slot.blocked && socket.waits() {
         slot.blocked = !socket.flush()?;
     }
-    let Some(outbox) = &mut slot.outbox else { return Ok(()) };
+    let Some(outbox) = &mut slot.outbox else { return Ok(0) };
     while outbox.bytes() > 0 && !slot.blocked {
         let mut slices = [IoSlice::new(&[]); SLICES_MAX];
         let filled = outbox.slices(&mut slices);
@@ -154,6 +167,7 @@ pub(super) fn write_outbox<S>(
             Ok(count) => {
                 slot.blocked = count < offered || socket.waits();
                 outbox.consume(count);
+                written += count;
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => slot.blocked = true,
             Err(error) => return Err(error),
@@ -162,5 +176,5 @@ pub(super) fn write_outbox<S>(
     if outbox.bytes() == 0 {
         slot.outbox = None;
     }
-    Ok(())
+    Ok(written)
 }

@@ -1,6 +1,7 @@
 //! The reactor, over the deterministic net: no socket, no clock, no thread.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a test may panic
 
+mod admission;
 #[cfg(feature = "deflate")]
 mod allocations;
 #[cfg(feature = "tls")]

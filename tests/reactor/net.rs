@@ -57,6 +57,8 @@ struct Pipe {
     reactor_ended: bool,
     dropped: bool,
     connected: bool,
+    /// Where it comes from.
+    from: Option<SocketAddr>,
     readable_edge: bool,
     writable_edge: bool,
     /// A write came to less than was offered, so that room is an edge.
@@ -113,8 +115,15 @@ impl SimNet {
 
     /// A peer connects to a listener of the reactor.
     pub(super) fn connect(&self, address: SocketAddr) -> Peer {
+        let port = 1024 + self.sim().next as u16;
+        self.connect_from(address, ([192, 0, 2, 1], port).into())
+    }
+
+    /// A peer connects from this address.
+    pub(super) fn connect_from(&self, address: SocketAddr, from: SocketAddr) -> Peer {
         let mut sim = self.sim();
         let number = sim.open(true);
+        sim.pipes.get_mut(&number).expect("it is there").from = Some(from);
         let (_, backlog, edge) = sim.listeners.get_mut(&address).expect("somebody listens");
         backlog.push_back(number);
         *edge = true;
@@ -234,19 +243,22 @@ impl Net for SimNet {
         }
         let (_, backlog, _) = sim.listeners.get_mut(&listener.0).expect("a listener");
         let number = backlog.pop_front().ok_or(ErrorKind::WouldBlock)?;
-        let address = SocketAddr::from(([192, 0, 2, 1], 1024 + number as u16));
+        let address = sim.pipes[&number].from.expect("it was connected");
         Ok((SimStream { number, sim: Rc::clone(&self.0) }, address))
     }
 
-    fn turn_away(&mut self, listener: &SimListener, answer: &[u8]) {
+    fn turn_away(&mut self, listener: &SimListener, answer: &[u8]) -> usize {
         let mut sim = self.sim();
         let (_, backlog, _) = sim.listeners.get_mut(&listener.0).expect("a listener");
-        for number in std::mem::take(backlog) {
+        let waiting = std::mem::take(backlog);
+        let turned_away = waiting.len();
+        for number in waiting {
             sim.turned_away += 1;
             let pipe = sim.pipes.get_mut(&number).expect("a stream");
             pipe.to_peer.extend(answer);
             (pipe.dropped, pipe.reactor_ended) = (true, true);
         }
+        turned_away
     }
 
     fn connect(&mut self, _address: SocketAddr) -> io::Result<SimStream> {

@@ -331,7 +331,7 @@ fn junk_gets_an_alert_and_an_end_and_a_stalled_handshake_an_end() {
     stream.read_to_end(&mut answer).unwrap();
     assert_eq!(answer.first(), Some(&0x15), "an alert: {answer:?}");
     let (sender, receiver) = std::sync::mpsc::channel();
-    server.handle.post(move |_, hub| sender.send(hub.tls_failures()).unwrap()).unwrap();
+    server.handle.post(move |_, hub| sender.send(hub.counters().tls_failures).unwrap()).unwrap();
     assert_eq!(receiver.recv_timeout(Duration::from_secs(10)).unwrap(), 1, "it is counted");
 
     // The start of a hello, and nothing more; or a byte now and then. In a record that is not whole, or in one that is.

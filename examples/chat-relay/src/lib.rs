@@ -11,6 +11,7 @@
 //! - [`room`], [`names`], [`bucket`], [`limits`]: its parts.
 //! - [`page`]: the files that a browser gets.
 //! - [`server`]: the adapter to tautline's reactor.
+//! - [`metrics`]: what the engine counts, for Prometheus.
 //! - [`options`]: the command line.
 //!
 //! The program around it is `main.rs`.
@@ -20,6 +21,7 @@
 pub mod bucket;
 pub mod certificate;
 pub mod limits;
+pub mod metrics;
 pub mod names;
 pub mod options;
 pub mod page;

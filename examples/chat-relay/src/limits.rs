@@ -2,12 +2,14 @@
 //!
 //! The codes are those of [`ErrorCode`](crate::protocol::ErrorCode). The engine's own limits (bytes of a WebSocket
 //! message, bytes waiting for a slow reader, deadlines) stand beside these; the relay sets
-//! [`FRAME_BYTES_MAX`] there.
+//! [`FRAME_BYTES_MAX`] and [`BYTES_PER_SECOND_MAX`] there.
 
 use std::time::Duration;
 
 /// Bytes of one WebSocket message from a client. Beyond it the engine closes with 1009.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Bytes that a connection may send in one second. A client that is faster is read at this rate.
+pub const BYTES_PER_SECOND_MAX: u32 = 1024 * 1024;
 
 /// What people and rooms may cost. The worst case of all rooms' history is
 /// `rooms_max * history_messages_max * body_bytes_max`: 400 MiB by default.

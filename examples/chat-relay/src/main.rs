@@ -55,7 +55,7 @@ fn main() -> ExitCode {
 
 /// Starts to listen, or says why that is not possible and what to do.
 fn start(options: &Options, tls: Option<ServerTls>) -> Result<Reactor<Server>, String> {
-    let mut reactor = server::reactor(RelayLimits::default(), &options.origins)
+    let mut reactor = server::reactor(RelayLimits::default(), options)
         .map_err(|error| format!("cannot start: {error}"))?;
     if let Some(tls) = tls {
         reactor = reactor.server_tls(tls);

@@ -8,6 +8,7 @@ A chat relay: serves a page, and the WebSocket that the page talks to.
 
 Usage: chat-relay [--listen ADDR] [--origin ORIGIN]...
                   [--tls-cert FILE --tls-key FILE | --tls-self-signed]
+                  [--connections-per-address N] [--metrics]
 
   --listen ADDR    Address and port to listen on. Default 127.0.0.1:8080; port 0
                    takes a free one. To be reached from other machines, listen
@@ -23,6 +24,12 @@ Usage: chat-relay [--listen ADDR] [--origin ORIGIN]...
   --tls-self-signed
                    For trying out: with a certificate for localhost that is made
                    now; browsers will warn. Its fingerprint is printed.
+  --connections-per-address N
+                   How many connections one address may have at a time; an IPv6
+                   network of 64 bits counts as one. Default: no limit, since
+                   behind a proxy all clients have one address.
+  --metrics        Serve counters at /metrics, in Prometheus' text format, to
+                   everybody who reaches the relay.
   --help           Print this.
 
 Everything is kept in memory, and is gone when the relay stops. Ctrl-C stops it.
@@ -39,6 +46,7 @@ pub enum Request {
 
 /// How to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Options {
     /// The address to listen on.
     pub listen: String,
@@ -46,6 +54,22 @@ pub struct Options {
     pub origins: Vec<String>,
     /// What is shown, where TLS is spoken.
     pub certificate: Option<Certificate>,
+    /// How many connections one address may have, if that is limited.
+    pub connections_per_address: Option<usize>,
+    /// Whether counters are served.
+    pub metrics: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".into(),
+            origins: Vec::new(),
+            certificate: None,
+            connections_per_address: None,
+            metrics: false,
+        }
+    }
 }
 
 /// The certificate of a relay that speaks TLS.
@@ -78,8 +102,7 @@ impl fmt::Display for BadUsage {
 ///
 /// A text for the person at the keyboard.
 pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Request, BadUsage> {
-    let mut options =
-        Options { listen: "127.0.0.1:8080".into(), origins: Vec::new(), certificate: None };
+    let mut options = Options::default();
     let (mut chain, mut key, mut self_signed) = (None, None, false);
     let mut arguments = arguments.into_iter();
     while let Some(argument) = arguments.next() {
@@ -97,6 +120,10 @@ pub fn parse(arguments: impl IntoIterator<Item = String>) -> Result<Request, Bad
             "--origin" => options.origins.push(origin(value("https://chat.example.com")?)?),
             "--tls-cert" => chain = Some(value("chain.pem")?),
             "--tls-key" => key = Some(value("key.pem")?),
+            "--connections-per-address" => {
+                options.connections_per_address = Some(count(flag, &value("100")?)?)
+            }
+            "--metrics" if attached.is_none() => options.metrics = true,
             "--tls-self-signed" if attached.is_none() => self_signed = true,
             _ => {
                 let text = format!("{argument:?} is not understood; --help lists what is");
@@ -124,6 +151,12 @@ fn certificate(
         }
     };
     Err(BadUsage(problem.into()))
+}
+
+fn count(flag: &str, value: &str) -> Result<usize, BadUsage> {
+    value.parse().ok().filter(|count| *count > 0).ok_or_else(|| {
+        BadUsage(format!("{flag} {value:?} is no number from 1; write it as in {flag} 100"))
+    })
 }
 
 /// Only the form is looked at; whether the host exists shows when it is listened on.
@@ -168,7 +201,7 @@ mod tests {
     fn what_can_be_followed_is() {
         let options = |listen: &str, origins: &[&str]| {
             let origins = origins.iter().map(ToString::to_string).collect();
-            Ok(Request::Run(Options { listen: listen.into(), origins, certificate: None }))
+            Ok(Request::Run(Options { listen: listen.into(), origins, ..Options::default() }))
         };
         assert_eq!(run(""), options("127.0.0.1:8080", &[]));
         assert_eq!(run("--listen [::1]:0"), options("[::1]:0", &[]));
@@ -177,6 +210,9 @@ mod tests {
             options("localhost:80", &["http://a", "https://b:8443"])
         );
         assert_eq!(run("--listen 0.0.0.0:1 --help"), Ok(Request::Help));
+        let more =
+            Options { connections_per_address: Some(7), metrics: true, ..Options::default() };
+        assert_eq!(run("--metrics --connections-per-address=7"), Ok(Request::Run(more)));
         let shown = |line: &str| match run(line) {
             Ok(Request::Run(options)) => options.certificate,
             other => panic!("{other:?}"),
@@ -203,6 +239,9 @@ mod tests {
             ("--origin example.com", "write scheme and host"),
             ("--origin https://a/", "without a path"),
             ("--origin ws://a", "write scheme and host"),
+            ("--connections-per-address 0", "is no number from 1"),
+            ("--connections-per-address many", "--connections-per-address 100"),
+            ("--metrics=on", "is not understood"),
             ("--tls-cert c.pem", "--tls-key key.pem"),
             ("--tls-key k.pem", "--tls-cert chain.pem"),
             ("--tls-cert c.pem --tls-key k.pem --tls-self-signed", "leave out one"),

@@ -11,7 +11,9 @@ use tautline::reactor::{
 };
 use tautline::{CloseCode, Deflate, Limits, Message};
 
-use crate::limits::{FRAME_BYTES_MAX, RelayLimits};
+use crate::limits::{BYTES_PER_SECOND_MAX, FRAME_BYTES_MAX, RelayLimits};
+use crate::metrics::{self, Snapshot};
+use crate::options::Options;
 use crate::page;
 use crate::protocol::SUBPROTOCOL;
 use crate::relay::{Moment, Out, Relay};
@@ -26,19 +28,21 @@ pub struct Server {
     relay: Relay<ConnectionId>,
     started: Instant,
     further_origins: Option<Origins>,
+    /// What the engine had counted at the last tick, where that is served.
+    metrics: Option<Snapshot>,
     /// Through which a catch-up goes on in the next turn.
     handle: Option<Handle<Self>>,
 }
 
 /// A reactor with a relay that listens nowhere yet. Pages of the relay's own host may connect, and those of
-/// `further_origins`.
+/// further origins.
 ///
 /// # Errors
 ///
 /// When an origin is none, or the operating system has no descriptors left.
-pub fn reactor(limits: RelayLimits, further_origins: &[String]) -> io::Result<Reactor<Server>> {
+pub fn reactor(limits: RelayLimits, options: &Options) -> io::Result<Reactor<Server>> {
     let bad_origin = |error: BadOrigin| io::Error::new(io::ErrorKind::InvalidInput, error);
-    let further_origins = match further_origins {
+    let further_origins = match &options.origins[..] {
         [] => None,
         list => Some(Origins::list(list).map_err(bad_origin)?),
     };
@@ -48,10 +52,16 @@ pub fn reactor(limits: RelayLimits, further_origins: &[String]) -> io::Result<Re
         relay: Relay::new(limits, Box::new(rand::random)),
         started: Instant::now(),
         further_origins,
+        metrics: options.metrics.then(Snapshot::default),
         handle: None,
     };
     let mut engine = Limits::default();
     engine.message_bytes_max = FRAME_BYTES_MAX;
+    engine.bytes_per_second_max = Some(BYTES_PER_SECOND_MAX);
+    if let Some(connections) = options.connections_per_address {
+        engine.connections_per_address_max = connections;
+        engine.handshakes_per_address_max = connections.min(engine.handshakes_per_address_max);
+    }
     // Without context takeover: nobody's text shares a context with somebody else's token.
     let deflate = Deflate::default();
     let reactor = Reactor::new(server)?.limits(engine).origins(origins).deflate(deflate);
@@ -69,6 +79,9 @@ fn start_clock(handle: Handle<Server>) {
             let mut out = Vec::new();
             server.relay.tick(server.now(), &mut out);
             carry_out(hub, &out);
+            if let Some(metrics) = &mut server.metrics {
+                *metrics = Snapshot::take(hub);
+            }
         };
         loop {
             std::thread::sleep(TICK);
@@ -85,6 +98,14 @@ impl Handler for Server {
     fn on_request(&mut self, request: &HttpRequest<'_>, _: std::net::SocketAddr) -> Response {
         if request.path() == "/ws" {
             return Refusal::Protocol.response();
+        }
+        if let ("GET" | "HEAD", "/metrics", Some(metrics)) =
+            (request.method(), request.path(), &self.metrics)
+        {
+            return Response::new(Status::OK)
+                .body(metrics.text().into_bytes())
+                .field("Content-Type", metrics::MEDIA_TYPE)
+                .unwrap_or_else(|_| Response::new(Status::INTERNAL_SERVER_ERROR));
         }
         let host = request.host().to_string();
         answer(request.method(), request.path(), &host)

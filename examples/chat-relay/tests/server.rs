@@ -12,6 +12,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chat_relay::limits::RelayLimits;
+use chat_relay::options::Options;
 use chat_relay::server::{self, Server};
 use serde_json::{Value, json};
 use tautline::client::ClientError;
@@ -28,7 +29,11 @@ struct Relay {
 
 impl Relay {
     fn start(limits: RelayLimits) -> Self {
-        let reactor = server::reactor(limits, &[]).unwrap().listen("127.0.0.1:0").unwrap();
+        Self::start_with(limits, &Options::default())
+    }
+
+    fn start_with(limits: RelayLimits, options: &Options) -> Self {
+        let reactor = server::reactor(limits, options).unwrap().listen("127.0.0.1:0").unwrap();
         let (address, handle) = (reactor.local_addrs().unwrap()[0], reactor.handle());
         Self { address, handle, thread: std::thread::spawn(|| reactor.run()) }
     }
@@ -286,6 +291,48 @@ fn only_pages_of_the_relay_itself_may_connect_and_only_by_a_name_of_this_machine
         let mut answer = [0; 12];
         stream.read_exact(&mut answer).unwrap();
         assert_eq!(&answer[9..], status.as_bytes(), "{host} {origin}");
+    }
+    relay.stop();
+}
+
+#[test]
+fn counters_are_served_where_that_was_asked_for() {
+    const REQUEST: &str = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let relay = Relay::start(RelayLimits::default());
+    assert!(relay.http(REQUEST).starts_with("HTTP/1.1 404 "));
+    relay.stop();
+
+    let mut options = Options::default();
+    (options.metrics, options.connections_per_address) = (true, Some(2));
+    let relay = Relay::start_with(RelayLimits::default(), &options);
+    let mut alice = relay.person(json!({"name": "alice"}));
+    {
+        let _second = relay.connect("/ws", Some("relay.v1")).unwrap();
+        let refused = relay.connect("/ws", Some("relay.v1")).unwrap_err().to_string();
+        assert!(refused.contains("503"), "{refused}");
+    }
+    alice.say(&json!({"id": 2, "ping": {}}));
+    // What is served was taken at a tick of the clock.
+    let served = (0..100).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        let served = relay.http(REQUEST);
+        served.contains("tautline_messages_received_total 2\n").then_some(served)
+    });
+    let served = served.unwrap();
+    assert!(served.starts_with("HTTP/1.1 200 ") && served.contains("version=0.0.4"));
+    for line in [
+        "# TYPE tautline_connections gauge",
+        "tautline_opened_total 2",
+        "# TYPE tautline_refused_total counter",
+        "tautline_refused_total{reason=\"connections_of_address\"} 1",
+        "tautline_refused_total{reason=\"memory\"} 0",
+        "tautline_closed_total{reason=\"lost\"} 1",
+    ] {
+        assert!(served.lines().any(|it| it == line), "{line} in {served}");
+    }
+    for line in served.lines().skip_while(|it| !it.is_empty()).skip(1) {
+        let (name, value) = line.rsplit_once(' ').unwrap();
+        assert!(line.starts_with("# ") || value.parse::<u64>().is_ok(), "{name} {value}");
     }
     relay.stop();
 }
