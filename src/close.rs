@@ -47,6 +47,15 @@ impl CloseCode {
     /// The code, if it may stand in a close frame.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.2
     //# Status codes in the range 0-999 are not used.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+    //# 1005 is a reserved value and MUST NOT be set as a status code in a
+    //# Close control frame by an endpoint.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+    //# 1006 is a reserved value and MUST NOT be set as a status code in a
+    //# Close control frame by an endpoint.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+    //# 1015 is a reserved value and MUST NOT be set as a status code in a
+    //# Close control frame by an endpoint.
     pub const fn new(code: u16) -> Option<Self> {
         match code {
             1000..=1003 | 1007..=1014 | 3000..=4999 => Some(Self(code)),
@@ -110,6 +119,15 @@ pub(crate) const REASON_BYTES_MAX: usize = 123;
 mod tests {
     use super::*;
 
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+    //# 1005 is a reserved value and MUST NOT be set as a status code in a
+    //# Close control frame by an endpoint.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+    //# 1006 is a reserved value and MUST NOT be set as a status code in a
+    //# Close control frame by an endpoint.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1
+    //# 1015 is a reserved value and MUST NOT be set as a status code in a
+    //# Close control frame by an endpoint.
     #[test]
     fn every_one_of_the_65_536_codes_is_legal_or_not_as_section_7_4_says() {
         for code in 0..=u16::MAX {

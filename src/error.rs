@@ -123,7 +123,7 @@ impl std::error::Error for Violation {}
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SendError {
-    /// A close frame was sent already; after it nothing may follow.
+    /// A close frame was sent already; after it no message may follow.
     Closed,
     /// A ping or pong with more than 125 bytes.
     ControlTooLong(usize),

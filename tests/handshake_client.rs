@@ -105,6 +105,27 @@ fn refused(bytes: &[u8]) -> (u16, Option<String>) {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# The method of the request MUST be GET, and the HTTP version MUST
+//# be at least 1.1.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# The "Request-URI" part of the request MUST match the /resource
+//# name/ defined in Section 3 (a relative URI)
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# The request MUST contain an |Upgrade| header field whose value
+//# MUST include the "websocket" keyword.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# The request MUST contain a |Connection| header field whose value
+//# MUST include the "Upgrade" token.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# The request MUST include a header field with the name
+//# |Sec-WebSocket-Key|. The value of this header field MUST be a
+//# nonce consisting of a randomly selected 16-byte value that has
+//# been base64-encoded (see Section 4 of [RFC4648]).
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# The request MUST include a header field with the name
+//# |Sec-WebSocket-Version|. The value of this header field MUST be
+//# 13.
 #[test]
 fn the_example_of_the_rfc_is_written_and_its_answer_accepted() {
     let url: Url = "ws://server.example.com/chat".parse().unwrap();
@@ -132,6 +153,10 @@ fn the_example_of_the_rfc_is_written_and_its_answer_accepted() {
     assert_eq!(agreed.subprotocol.as_deref(), Some("chat"));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# The request MUST contain a |Host| header field whose value
+//# contains /host/ plus optionally ":" followed by /port/ (when not
+//# using the default port).
 #[test]
 fn urls_are_read_as_the_rfc_says() {
     for (text, secure, host, port, authority, target) in [
@@ -168,6 +193,18 @@ fn urls_are_read_as_the_rfc_says() {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
 //# If any of the components are invalid, the client
 //# MUST _Fail the WebSocket Connection_ and abort these steps.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-3
+//# Fragment identifiers are meaningless in the context of WebSocket URIs
+//# and MUST NOT be used on these URIs.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-3
+//# As with any URI scheme, the
+//# character "#", when not indicating the start of a fragment, MUST be
+//# escaped as %23.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# The components of the WebSocket URI passed into this algorithm
+//# (/host/, /port/, /resource name/, and /secure/ flag) MUST be
+//# valid according to the specification of WebSocket URIs specified
+//# in Section 3.
 #[test]
 fn what_is_no_websocket_url_is_refused_for_its_reason() {
     let authority = UrlError::Authority;
@@ -206,6 +243,11 @@ fn what_is_no_websocket_url_is_refused_for_its_reason() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# The elements that comprise this value
+//# MUST be non-empty strings with characters in the range U+0021 to
+//# U+007E not including separator characters as defined in
+//# [RFC2616] and MUST all be unique strings.
 #[test]
 fn what_no_request_can_say_is_an_error_to_the_application() {
     let request = || ClientRequest::new("ws://a".parse().unwrap());
@@ -247,6 +289,10 @@ fn each_nonce_gives_another_key_and_another_answer() {
     assert_eq!(answer, Err(AnswerError::Accept), "the answer to another key");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# If the server's response does not conform to the requirements for the
+//# server's handshake as defined in this section and in Section 4.2.2,
+//# the client MUST _Fail the WebSocket Connection_.
 #[test]
 fn the_head_of_an_answer_is_read_strictly_and_within_the_limits() {
     let head = |error| AnswerError::Head(error);
@@ -344,6 +390,13 @@ fn other_answers_are_handed_to_the_caller_with_their_fields() {
 //# |Connection| header field doesn't contain a token that is an
 //# ASCII case-insensitive match for the value "Upgrade", the client
 //# MUST _Fail the WebSocket Connection_.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# The client MUST validate the server's response as follows:
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# If the response lacks an |Upgrade| header field or the |Upgrade|
+//# header field contains a value that is not an ASCII case-
+//# insensitive match for the value "websocket", the client MUST
+//# _Fail the WebSocket Connection_.
 #[test]
 fn an_answer_has_to_upgrade_to_websocket() {
     assert_given_up([
@@ -372,6 +425,10 @@ fn an_answer_has_to_upgrade_to_websocket() {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.3
 //# The |Sec-WebSocket-Accept| header MUST NOT appear more than once in
 //# an HTTP response.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# but ignoring any leading and
+//# trailing whitespace, the client MUST _Fail the WebSocket
+//# Connection_.
 #[test]
 fn exactly_one_accept_that_answers_our_key_is_asked_for() {
     assert_given_up([
@@ -409,6 +466,9 @@ fn exactly_one_accept_that_answers_our_key_is_asked_for() {
 //# that was not present in the client's handshake (the server has
 //# indicated an extension not requested by the client), the client
 //# MUST _Fail the WebSocket Connection_.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.2
+//# However, the |Sec-WebSocket-Extensions| header field MUST NOT appear
+//# more than once in an HTTP response.
 #[test]
 fn an_extension_that_was_not_offered_is_refused() {
     let extensions = |it: &str| with(&[&format!("Sec-WebSocket-Extensions: {it}")]);
@@ -429,6 +489,9 @@ fn an_extension_that_was_not_offered_is_refused() {
 //# not present in the client's handshake (the server has indicated a
 //# subprotocol not requested by the client), the client MUST _Fail
 //# the WebSocket Connection_.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.4
+//# However, the |Sec-WebSocket-Protocol| header field MUST NOT appear
+//# more than once in an HTTP response.
 #[test]
 fn the_subprotocol_is_one_of_those_asked_for() {
     let protocol = |it: &str| with(&[&format!("Sec-WebSocket-Protocol: {it}")]);
@@ -482,6 +545,9 @@ fn url() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# The handshake MUST be a valid HTTP request as specified by
+    //# [RFC2616].
     #[test]
     fn what_a_client_writes_a_server_accepts_and_its_answer_the_client_accepts(
         url in url(),

@@ -238,6 +238,10 @@ fn more_fields_than_128_are_refused_whatever_the_limits_say() {
     assert_eq!(whole(124), Outcome::Refused(Refusal::Head(HeadError::TooManyFields)));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
+//# the server MUST stop
+//# processing the client's handshake and return an HTTP response with an
+//# appropriate error code (such as 400 Bad Request).
 #[test]
 fn lines_and_fields_are_read_strictly() {
     let bytes = |text: &str| text.as_bytes().to_vec();
@@ -477,6 +481,15 @@ fn an_upgrade_to_something_else_is_answered_with_websocket() {
 //# as 426 Upgrade Required) and a |Sec-WebSocket-Version| header
 //# field indicating the version(s) the server is capable of
 //# understanding.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.4
+//# If the server
+//# doesn't support the requested version, it MUST respond with a
+//# |Sec-WebSocket-Version| header field (or multiple
+//# |Sec-WebSocket-Version| header fields) containing all versions it is
+//# willing to use.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.5
+//# However, the |Sec-WebSocket-Version| header field MUST NOT appear
+//# more than once in an HTTP request.
 #[test]
 fn another_version_of_websocket_is_answered_with_13() {
     assert_refused([("12: none", without(VERSION), 426, Refusal::WebSocketVersion)]);
@@ -502,6 +515,9 @@ fn another_version_of_websocket_is_answered_with_13() {
 //# A |Sec-WebSocket-Key| header field with a base64-encoded (see
 //# Section 4 of [RFC4648]) value that, when decoded, is 16 bytes in
 //# length.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.1
+//# The |Sec-WebSocket-Key| header field MUST NOT appear more than once
+//# in an HTTP request.
 #[test]
 fn exactly_one_key_that_stands_for_16_bytes_is_asked_for() {
     assert_refused([
@@ -715,6 +731,9 @@ fn extensions(values: &[&str]) -> Vec<u8> {
 //# the server during negotiation that does not conform to the ABNF
 //# below, the recipient of such malformed data MUST immediately _Fail
 //# the WebSocket Connection_.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
+//# after quoted-string unescaping MUST conform to the
+//# ;'token' ABNF.
 #[test]
 fn extensions_that_do_not_follow_the_grammar_are_refused() {
     for it in [
@@ -809,6 +828,9 @@ fn other_protocols_on_the_plain_port_are_told_by_their_first_bytes() {
     assert_plain([("23: other methods", lines(["PRINT / HTTP/1.1", HOST]))]);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+//# If the server chooses to accept the incoming connection, it MUST
+//# reply with a valid HTTP response indicating the following.
 #[test]
 fn the_101_has_what_the_rfc_asks_for_and_no_length() {
     with_request(&with(&[]), |request| {
@@ -829,6 +851,10 @@ fn the_101_has_what_the_rfc_asks_for_and_no_length() {
 //# If the client's handshake did not contain such a header field or if
 //# the server does not agree to any of the client's requested
 //# subprotocols, the only acceptable value is null.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+//# The value chosen MUST be derived
+//# from the client's handshake, specifically by selecting one of
+//# the values from the |Sec-WebSocket-Protocol| field
 #[test]
 fn a_subprotocol_that_was_not_asked_for_is_an_error_and_nothing_is_written() {
     for (asked, chosen) in [
@@ -846,6 +872,19 @@ fn a_subprotocol_that_was_not_asked_for_is_an_error_and_nothing_is_written() {
             assert!(out.is_empty());
         });
     }
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+//# if the server does not wish to agree to one of the suggested
+//# subprotocols, it MUST NOT send back a |Sec-WebSocket-Protocol|
+//# header field in its response
+#[test]
+fn a_server_that_wants_none_of_the_subprotocols_answers_without_the_field() {
+    with_request(&with(&["Sec-WebSocket-Protocol: a, b"]), |request| {
+        let mut out = Vec::new();
+        assert_eq!(request.accept(&Accept::new(), &mut out).unwrap().subprotocol, None);
+        assert!(!String::from_utf8(out).unwrap().contains("Sec-WebSocket-Protocol"));
+    });
 }
 
 #[test]

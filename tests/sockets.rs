@@ -193,6 +193,11 @@ fn a_loop_that_serves_also_connects_to_another_and_to_itself() {
     assert_eq!(one.ask(|echo| echo.heard.clone()), ["from the dialer"; 2]);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# If the connection could not be opened, either because a direct
+//# connection failed or because any proxy used returned an error,
+//# then the client MUST _Fail the WebSocket Connection_ and abort
+//# the connection attempt.
 #[test]
 fn a_connection_that_cannot_be_made_is_told_once() {
     let closed_port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -255,6 +260,9 @@ fn bad_server(after: &'static [u8]) -> (String, JoinHandle<Vec<u8>>) {
     (format!("ws://{address}/"), thread)
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
+//# To do so, the client MUST _Close the
+//# WebSocket Connection_,
 #[test]
 fn a_client_closes_a_server_that_breaks_a_rule_with_the_code_for_it() {
     let (url, server) = bad_server(b"\x81\x82\0\0\0\0hi");
@@ -267,6 +275,9 @@ fn a_client_closes_a_server_that_breaks_a_rule_with_the_code_for_it() {
     assert_eq!((told[0], &told[6..8]), (0x88, &1002u16.to_be_bytes()[..]));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
+//# If at any point the underlying transport layer connection is
+//# unexpectedly lost, the client MUST _Fail the WebSocket Connection_.
 #[test]
 fn a_stream_that_ends_without_a_close_frame_is_an_error_that_says_so() {
     let (url, server) = bad_server(b"\x81\x02hi");
@@ -336,6 +347,33 @@ fn a_server_that_does_not_answer_is_given_up() {
     let error = Client::connect(&ClientRequest::new(url.parse().unwrap()), limits).unwrap_err();
     assert!(matches!(error, ClientError::TimedOut), "{error}");
     assert!(matches!(tautline::connect("http://example.com/"), Err(ClientError::Url(_))));
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# The nonce
+//# MUST be selected randomly for each connection.
+#[test]
+fn each_connection_that_is_made_has_a_nonce_of_its_own() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = Server::start();
+    let mut dialer = server.client();
+    let mut keys = std::collections::BTreeSet::new();
+    for round in 0..4 {
+        let blocking = (round % 2 == 0)
+            .then(|| std::thread::spawn(move || tautline::connect(&format!("ws://{address}/"))));
+        if blocking.is_none() {
+            dialer.send(format!("dial {address}").as_str()).unwrap();
+        }
+        let mut lines = BufReader::new(listener.accept().unwrap().0).lines();
+        let key = lines
+            .find_map(|line| line.unwrap().strip_prefix("Sec-WebSocket-Key: ").map(str::to_owned));
+        assert!(tautline::handshake::Key::parse(key.as_ref().unwrap().as_bytes()).is_some());
+        keys.insert(key);
+        drop(lines);
+        assert!(blocking.is_none_or(|it| it.join().unwrap().is_err()));
+    }
+    assert_eq!(keys.len(), 4);
 }
 
 #[test]

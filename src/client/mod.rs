@@ -91,6 +91,10 @@ impl Client {
         }
         let left = left(limits.handshake_within);
         let stream = open_stream(request, &left)?;
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# If /secure/ is true, the client MUST perform a TLS handshake over
+        //# the connection after opening the connection and before sending
+        //# the handshake data [RFC2818].
         let mut wire = Wire::secure(stream, tls.session(request.url().host())?)?;
         loop {
             wire.stream.set_write_timeout(Some(left()?))?;
@@ -100,12 +104,23 @@ impl Client {
                 Ok(false) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if is_timeout(&error) => return Err(ClientError::TimedOut),
+                //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+                //# If this fails (e.g., the server's
+                //# certificate could not be verified), then the client MUST _Fail
+                //# the WebSocket Connection_ and abort the connection.
                 Err(error) => return Err(error.into()),
             }
         }
     }
 
     /// The opening handshake.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# it MUST open a connection, send an opening
+    //# handshake, and read the server's handshake in response.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# Once a connection to the server has been established (including a
+    //# connection via a proxy or over a TLS-encrypted tunnel), the client
+    //# MUST send an opening handshake to the server.
     fn open(
         mut wire: Wire,
         request: &ClientRequest,
@@ -113,6 +128,9 @@ impl Client {
         left: impl Fn() -> Result<Duration, ClientError>,
     ) -> Result<Self, ClientError> {
         let mut out = Vec::new();
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# The nonce
+        //# MUST be selected randomly for each connection.
         let mut handshake = request.write(rand::random(), &mut out);
         wire.stream.set_write_timeout(Some(left()?))?;
         let mut written = 0;
@@ -139,6 +157,9 @@ impl Client {
                 read => read?,
             };
             let buffered = received.get(..end).unwrap_or_default();
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+            //# Once the client's opening handshake has been sent, the client MUST
+            //# wait for a response from the server before sending any further data.
             if let Some((consumed, agreed)) = handshake.receive(buffered, &limits)? {
                 wire.stream.set_read_timeout(None)?;
                 let pong_within = limits.pong_within;
@@ -198,6 +219,9 @@ impl Client {
                 Ok(Some(Occurred::Other)) => {}
                 Ok(None) if self.closed.is_some() => return Ok(None),
                 Ok(None) => self.fill(give_up)?,
+                //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
+                //# To do so, the client MUST _Close the
+                //# WebSocket Connection_,
                 Err(violation) => {
                     self.wire.end();
                     self.wait_for_end();
@@ -307,6 +331,9 @@ impl Client {
                 until.map(|it| it.saturating_duration_since(now).max(Duration::from_millis(1)));
             self.wire.stream.set_read_timeout(wait)?;
             match self.wire.read(&mut self.received) {
+                //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
+                //# If at any point the underlying transport layer connection is
+                //# unexpectedly lost, the client MUST _Fail the WebSocket Connection_.
                 Ok(0) => {
                     let ended = || ErrorKind::UnexpectedEof.into();
                     return Err(self.broken.take().unwrap_or_else(ended).into());
@@ -433,6 +460,11 @@ fn open_stream(
             }
         }
     }
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# If the connection could not be opened, either because a direct
+    //# connection failed or because any proxy used returned an error,
+    //# then the client MUST _Fail the WebSocket Connection_ and abort
+    //# the connection attempt.
     Err(failed
         .unwrap_or_else(|| io::Error::new(ErrorKind::NotFound, "the host has no address"))
         .into())

@@ -69,6 +69,10 @@ impl Wire {
     }
 
     /// Writes what fits. All that was taken is on its way, and [waits](Self::waits) where it did not fit.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# Otherwise,
+    //# all further communication on this channel MUST run through the
+    //# encrypted tunnel [RFC5246].
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         #[cfg(feature = "tls")]
         if let Some(tls) = &mut self.tls {

@@ -216,6 +216,8 @@ impl Open {
     }
 
     /// Whether the message may end here, where its last byte is.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.6
+    //# the whole message MUST contain valid UTF-8.
     pub(super) fn finish(&self) -> Result<(), Violation> {
         match self.kind {
             Kind::Text if !self.utf8.is_complete() => Err(Violation::InvalidUtf8),

@@ -156,6 +156,10 @@ impl<'a> Events<'a> {
             State::Ready => self.step_ready(),
             State::Busy(progress) if progress.frame.is_some() => self.step_payload(),
             State::Busy(_) => self.step_header(),
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
+            //# An endpoint MUST NOT continue to attempt to
+            //# process data (including a responding Close frame) from the remote
+            //# endpoint after being instructed to _Fail the WebSocket Connection_.
             State::Failed(violation) => Err(*violation),
             State::Closed => {
                 self.bytes = &mut [];
@@ -165,6 +169,9 @@ impl<'a> Events<'a> {
     }
 
     /// A frame begins, and no message is open.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+    //# Incoming data MUST be parsed as WebSocket frames
+    //# as defined in Section 5.2.
     fn step_ready(&mut self) -> Result<Step<'a>, Violation> {
         let Some((header, header_bytes)) = self.receiver.parse(self.bytes)? else {
             if !self.bytes.is_empty() {
@@ -194,6 +201,9 @@ impl<'a> Events<'a> {
     }
 
     /// The event of a frame that lies whole in the run and belongs to no fragmented message.
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-6.2
+    //# An endpoint MUST use the following algorithm to receive a message in
+    //# the form of an uncompressed message.
     fn event(&mut self, opcode: Opcode, payload: &'a [u8]) -> Result<Step<'a>, Violation> {
         Ok(Step::Event(match opcode {
             Opcode::Text | Opcode::Binary => {
@@ -204,6 +214,9 @@ impl<'a> Events<'a> {
                 }
             }
             Opcode::Continuation => return Err(Violation::NothingToContinue),
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+            //# If a control frame (Section 5.5) is
+            //# received, the frame MUST be handled as defined by Section 5.5.
             Opcode::Ping => Event::Ping(payload),
             Opcode::Pong => Event::Pong(payload),
             Opcode::Close => {
@@ -244,6 +257,9 @@ impl<'a> Events<'a> {
     }
 
     /// The header is whole: refuses what it announces, or makes room in the state for it.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+    //# Clients and servers MUST support receiving both fragmented and
+    //# unfragmented messages.
     fn begin_frame(
         &mut self,
         header: FrameHeader,
@@ -252,6 +268,10 @@ impl<'a> Events<'a> {
         let limits = &self.receiver.limits;
         match (header.opcode, &mut progress.message) {
             (Opcode::Text | Opcode::Binary, None) => {
+                //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+                //# Upon
+                //# receiving a data frame (Section 5.6), the endpoint MUST note the
+                //# /type/ of the data
                 let kind = if header.opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
                 check_size(&header, 0, self.receiver.delivery, limits)?;
                 let mut open = Open::new(kind, self.receiver.delivery);
@@ -328,6 +348,9 @@ impl<'a> Events<'a> {
     }
 
     /// A piece of a compressed message, as much of it as makes one step's worth of text.
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-6.2
+    //# An endpoint MUST use the following algorithm to receive a message in
+    //# the form of a compressed message.
     fn step_compressed(
         &mut self,
         header: FrameHeader,
@@ -403,6 +426,9 @@ impl<'a> Events<'a> {
         ended: bool,
     ) -> Result<Step<'a>, Violation> {
         let State::Busy(progress) = &mut self.receiver.state else { return Ok(Step::Again) };
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+        //# An endpoint MUST be capable of handling control frames in the
+        //# middle of a fragmented message.
         progress.control.extend_from_slice(piece);
         if !ended {
             if opcode == Opcode::Close {
@@ -422,6 +448,9 @@ impl<'a> Events<'a> {
     }
 
     /// A piece of a message, which may be its last.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+    //# Message fragments MUST be delivered to the recipient in the order
+    //# sent by the sender.
     fn data(&mut self, piece: &'a [u8], last: bool) -> Result<Step<'a>, Violation> {
         let Receiver { state, limits, .. } = &mut *self.receiver;
         let State::Busy(progress) = state else { return Ok(Step::Again) };
@@ -445,6 +474,9 @@ impl<'a> Events<'a> {
     }
 
     /// The message that was gathered is whole.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+    //# Subsequent data frames MUST be interpreted as belonging to a new
+    //# WebSocket message.
     fn message_ended(&mut self) -> Step<'a> {
         match mem::replace(&mut self.receiver.state, State::Ready) {
             State::Busy(progress) => self.whole = Whole::Message(progress),
@@ -517,6 +549,9 @@ fn data(opcode: Opcode, payload: &[u8]) -> Result<Message<'_>, Violation> {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+//# A server MUST remove masking for data frames received from a client
+//# as described in Section 5.3.
 #[inline]
 fn unmask(payload: &mut [u8], header: &FrameHeader, offset: u64) {
     if let Some(key) = header.mask {
@@ -540,6 +575,11 @@ fn check_size(
         // What they come to is counted when they are inflated; they may be longer than that, but not without end.
         bytes_max = bytes_max.saturating_mul(2).saturating_add(COMPRESSED_BYTES_SPARE);
     }
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-10.4
+    //# Implementations that have implementation- and/or platform-specific
+    //# limitations regarding the frame size or total message size after
+    //# reassembly from multiple frames MUST protect themselves against
+    //# exceeding those limits.
     match before.checked_add(header.payload_bytes) {
         Some(total) if total <= bytes_max => Ok(()),
         _ => Err(Violation::MessageTooBig),

@@ -55,6 +55,8 @@ pub(super) enum State {
 impl Receiver {
     /// The receiving half for an endpoint of this role, after a handshake that came to this.
     pub fn new(role: Role, agreed: &Agreed, limits: Arc<Limits>) -> Self {
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+        //# both endpoints MUST use the algorithm described in Section 6
         let inflating = agreed.deflate.map(|deflate| deflate.receiving());
         Self {
             limits,
@@ -148,7 +150,13 @@ impl Receiver {
         self.role
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-10.7
+    //# Incoming data MUST always be validated by both clients and servers.
     pub(super) fn parse(&self, bytes: &[u8]) -> Result<Option<(FrameHeader, usize)>, Violation> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.8
+        //# The endpoints of a connection
+        //# MUST negotiate the use of any extensions during the opening
+        //# handshake.
         let rsv1 = if self.inflating.is_some() { Rsv1::Compressed } else { Rsv1::Reserved };
         FrameHeader::parse(bytes, self.role.peer(), rsv1)
     }

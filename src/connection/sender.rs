@@ -41,7 +41,7 @@ pub struct Sender {
     owed: Option<Box<Owed>>,
     /// The message in parts that is unfinished.
     in_parts: Option<Box<InParts>>,
-    /// A close frame was written. Nothing may follow.
+    /// A close frame was written. Nothing may follow but pongs that are owed.
     closed: bool,
     /// How messages are compressed, if they may be.
     deflating: Option<Sending>,
@@ -70,16 +70,27 @@ struct Owed {
 
 impl Sender {
     /// The sending half of a server, after a handshake that came to this: frames are not masked.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+    //# A server MUST NOT mask any frames that it sends to
+    //# the client.
     pub fn server(agreed: &Agreed) -> Self {
         Self::new(agreed, None)
     }
 
     /// The sending half of a client, after a handshake that came to this: each frame is masked with a key of its own.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+    //# a client MUST mask all frames that it
+    //# sends to the server
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
+    //# If the data is being sent by the client, the frame(s) MUST be
+    //# masked as defined in Section 5.3.
     pub fn client(agreed: &Agreed, keys: impl MaskKeys + 'static) -> Self {
         Self::new(agreed, Some(Box::new(keys)))
     }
 
     fn new(agreed: &Agreed, keys: Option<Box<dyn MaskKeys>>) -> Self {
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+        //# both endpoints MUST use the algorithm described in Section 6
         let deflating = agreed.deflate.and_then(|deflate| deflate.sending());
         Self {
             keys,
@@ -160,6 +171,12 @@ impl Sender {
     }
 
     /// Whether a message may begin; then writes what is owed before it.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+    //# The application MUST NOT send any more data frames after sending a
+    //# Close frame.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
+    //# The endpoint MUST ensure the WebSocket connection is in the OPEN
+    //# state
     #[inline]
     fn begin_message(&mut self, out: &mut Vec<u8>) -> Result<(), SendError> {
         if self.is_closed() {
@@ -178,6 +195,10 @@ impl Sender {
     /// # Errors
     ///
     /// As [`send`](Self::send), also where the kind is not that of the parts before.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
+    //# If at any point the state of
+    //# the WebSocket connection changes, the endpoint MUST abort the
+    //# following steps.
     pub fn send_part<'m>(
         &mut self,
         part: impl Into<Outgoing<Part<'m>>>,
@@ -188,6 +209,9 @@ impl Sender {
         if self.is_closed() {
             return Err(SendError::Closed);
         }
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+        //# the type for all fragments in
+        //# a message MUST be either text, binary,
         if self.in_parts.as_ref().is_some_and(|open| open.kind != kind) {
             return Err(SendError::PartsUnfinished);
         }
@@ -202,6 +226,9 @@ impl Sender {
             }
         };
         let rsv1 = open.compressor.is_some() && opcode != Opcode::Continuation;
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
+        //# The FIN bit (frame-fin) of the last frame containing the data
+        //# MUST be set to 1 as defined in Section 5.2.
         let start = Start { fin: part.last, rsv1, opcode };
         match (&mut open.compressor, self.deflating) {
             (Some(compressor), Some(deflating)) => {
@@ -247,6 +274,10 @@ impl Sender {
     /// # Errors
     ///
     /// [`SendError::Closed`] where one was sent already, [`SendError::ReasonTooLong`].
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.2
+    //# an endpoint MUST send a Close control frame, as described
+    //# in Section 5.5.1, whose status code is set to /code/ and whose close
+    //# reason is set to /reason/.
     pub fn close(
         &mut self,
         code: CloseCode,
@@ -276,6 +307,10 @@ impl Sender {
     #[inline]
     pub fn answer(&mut self, event: &Event<'_>) {
         match event {
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.2
+            //# Upon receipt of a Ping frame, an endpoint MUST send a Pong frame in
+            //# response, unless it already received a Close frame.
+            // Also after a close frame of ours: only data must not follow that.
             Event::Ping(payload) => self.owe_pong(payload),
             //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
             //# If an endpoint receives a Close frame and did not previously send a
@@ -371,9 +406,6 @@ impl Sender {
     }
 
     fn owe_pong(&mut self, payload: &[u8]) {
-        if self.is_closed() {
-            return;
-        }
         let owed = self.owed.get_or_insert_default();
         let superseded = owed.pong.replace(payload.to_vec()).is_some();
         owed.superseded = owed.superseded.saturating_add(superseded.into());
@@ -409,6 +441,8 @@ impl Sender {
         write_frame(start, key, payload, out);
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-10.3
+    //# Clients MUST choose a new masking key for each frame,
     #[inline]
     fn next_key(&mut self) -> Option<[u8; 4]> {
         self.keys.as_mut().map(|keys| keys.next_key())
@@ -442,6 +476,12 @@ impl Start {
 }
 
 /// Appends a message in one frame to `out`, compressed where that is wanted and makes it shorter.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
+//# To _Send a WebSocket Message_ comprising of /data/ over a WebSocket
+//# connection, an endpoint MUST perform the following steps.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+//# An endpoint MUST use the following algorithm to send a message in the
+//# form of an uncompressed message.
 #[inline]
 pub(super) fn write_message(
     Payload { kind, bytes: payload, compress }: Payload<'_>,
@@ -450,6 +490,9 @@ pub(super) fn write_message(
     key: Option<[u8; 4]>,
     out: &mut Vec<u8>,
 ) {
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
+    //# The opcode (frame-opcode) of the first frame containing the data
+    //# MUST be set to the appropriate value from Section 5.2
     let start = Start { fin: true, rsv1: false, opcode: kind.opcode() };
     if let Some(deflating) = deflating.filter(|it| wants(compress, it, payload.len()))
         && write_compressed(start, payload, deflating, history, key, out)
@@ -460,6 +503,9 @@ pub(super) fn write_message(
 }
 
 /// Appends a compressed message in one frame to `out`, if that makes it shorter.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+//# An endpoint MUST use the following algorithm to send a message in the
+//# form of a compressed message.
 fn write_compressed(
     start: Start,
     payload: &[u8],
@@ -487,6 +533,9 @@ fn wants(compress: Compress, deflating: &Sending, bytes: usize) -> bool {
 }
 
 /// Appends a frame to `out`.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
+//# An endpoint MUST encapsulate the /data/ in a WebSocket frame as
+//# defined in Section 5.2.
 #[inline]
 fn write_frame(start: Start, key: Option<[u8; 4]>, payload: &[u8], out: &mut Vec<u8>) {
     let Start { fin, rsv1, opcode } = start;

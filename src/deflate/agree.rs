@@ -59,6 +59,9 @@ impl Deflate {
     where
         O: Iterator<Item = (&'h str, Option<Cow<'h, str>>)>,
     {
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7
+        //# A server MUST decline an extension negotiation offer for this
+        //# extension if any of the following conditions are met:
         offers.filter_map(Parameters::parse).find_map(|offer| self.accept(&offer))
     }
 
@@ -66,13 +69,24 @@ impl Deflate {
     //= https://www.rfc-editor.org/rfc/rfc7692#section-7
     //# The server doesn't support the offered configuration.
     fn accept(&self, offer: &Parameters) -> Option<Agreed> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-9
+        //# those parameters MUST be chosen in
+        //# accordance with the specification of the extension to which the
+        //# parameters apply.
         let asked = offer.server_max_window_bits;
         let sending_bits = asked.unwrap_or(15).min(self.sending.max_window_bits.get());
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+        //# The element MUST represent a PMCE that
+        //# is fully supported by the server.
         let window_bits = WindowBits::new(sending_bits)?;
         let server_no_context_takeover =
             offer.server_no_context_takeover || !self.sending.context_takeover;
 
         let wanted = self.receiving.max_window_bits.get();
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.2
+        //# the corresponding
+        //# extension negotiation response to the offer MUST NOT include the
+        //# "client_max_window_bits" extension parameter.
         let limited = offer.client_max_window_bits.map(|hint| hint.unwrap_or(15).min(wanted));
         // A client whose window cannot be limited may not make us keep more than we want to.
         let client_no_context_takeover = offer.client_no_context_takeover
@@ -98,6 +112,9 @@ impl Deflate {
         Parameters {
             server_no_context_takeover: !self.receiving.context_takeover,
             client_no_context_takeover: !self.sending.context_takeover,
+            //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+            //# In a PMCE negotiation offer, the client MUST inform the server of its
+            //# LZ77 window size
             server_max_window_bits: limit(self.receiving.max_window_bits),
             client_max_window_bits: Some(limit(self.sending.max_window_bits)),
         }
@@ -109,6 +126,11 @@ impl Deflate {
         offers: &[Self],
         answer: impl Iterator<Item = (&'h str, Option<Cow<'h, str>>)>,
     ) -> Option<Agreed> {
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7
+        //# A client MUST _Fail the WebSocket Connection_ if the peer server
+        //# accepted an extension negotiation offer for this extension with an
+        //# extension negotiation response meeting any of the following
+        //# conditions:
         let answer = Parameters::parse(answer)?;
         offers.iter().find_map(|offer| offer.agree_to(&answer))
     }
@@ -137,7 +159,14 @@ impl Deflate {
             // In an answer it has a value.
             Some(None) => return None,
         };
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+        //# the client MUST use an LZ77
+        //# sliding window of a size that conforms the "agreed parameters" to
+        //# compress messages to send.
         let window_bits = WindowBits::new(sending_bits.min(self.sending.max_window_bits.get()));
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.1.2
+        //# A client MUST support the "client_no_context_takeover" extension
+        //# parameter in an extension negotiation response.
         let takeover = self.sending.context_takeover && !answer.client_no_context_takeover;
         Some(Agreed {
             parameters: *answer,
@@ -154,6 +183,12 @@ impl Deflate {
 
 fn receiving(bits: Option<u8>, context_takeover: bool) -> Receiving {
     let window_bits = match bits {
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+        //# Otherwise, the client MUST use a
+        //# 32,768-byte LZ77 sliding window to decompress received messages.
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+        //# Otherwise, the server MUST use a
+        //# 32,768-byte LZ77 sliding window to decompress received messages.
         None => WindowBits::MAX,
         Some(bits) => WindowBits::new(bits).unwrap_or(WindowBits::MIN),
     };

@@ -93,6 +93,12 @@ impl Compressor {
     /// A compressor for a message of so many bytes, or one that begins with as many, which may refer to the text before
     /// it.
     pub(crate) fn begin(sending: &Sending, history: &History, bytes: usize) -> Self {
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+        //# the client MUST start compressing each new
+        //# message with an empty LZ77 sliding window.
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+        //# the server MUST start compressing each new
+        //# message with an empty LZ77 sliding window.
         let history = if sending.context_takeover { history } else { &History::default() };
         let idle =
             IDLE.try_with(|idle| take(&mut idle.borrow_mut(), sending, history.state(), bytes));
@@ -135,6 +141,10 @@ impl Compressor {
             *broken = false;
             flushed?;
         }
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+        //# Note that
+        //# for non-final fragments, the removal of 0x00 0x00 0xff 0xff MUST NOT
+        //# be done.
         if last {
             //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
             //# Remove 4 octets (that are 0x00 0x00 0xff 0xff) from the tail end.
@@ -215,6 +225,14 @@ impl Parts {
     fn new(sending: &Sending) -> Self {
         let Sending { level, window_bits, .. } = *sending;
         let effort = Compression::new(level.get().into());
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+        //# the client MUST NOT use an
+        //# LZ77 sliding window longer than the w-th power of 2 bytes to compress
+        //# messages to send.
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+        //# the server MUST NOT use an
+        //# LZ77 sliding window longer than the w-th power of 2 bytes to compress
+        //# messages to send.
         let codec = Compress::new_with_window_bits(effort, false, window_bits.get());
         Self { level, window_bits, codec, holds: None, broken: false, output: Vec::new() }
     }

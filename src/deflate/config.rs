@@ -80,6 +80,9 @@ impl WindowBits {
     pub const MAX: Self = Self(15);
 
     /// Window bits; `None` where they are not 9 to 15.
+    //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+    //# An endpoint MUST NOT use an LZ77 sliding window longer than 32,768
+    //# bytes to compress messages to send.
     pub const fn new(bits: u8) -> Option<Self> {
         if matches!(bits, 9..=15) { Some(Self(bits)) } else { None }
     }

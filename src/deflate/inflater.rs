@@ -205,6 +205,14 @@ impl Parts {
     fn start(&mut self, history: &History) -> Result<(), Violation> {
         self.ended = false;
         self.codec.reset(false);
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+        //# Otherwise, the client MUST decompress
+        //# each new message using the LZ77 sliding window used to process the
+        //# last compressed message.
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+        //# Otherwise, the server MUST decompress
+        //# each new message using the LZ77 sliding window used to process the
+        //# last compressed message.
         let [a, b] = if self.context_takeover { history.text() } else { [&[][..]; 2] };
         // What is further back than the window costs time for nothing.
         let own = last(&self.text, HISTORY_BYTES);

@@ -79,6 +79,9 @@ pub(crate) use inflater::Inflater;
 pub use parameters::Parameters;
 
 /// The extension's name (RFC 7692 section 7).
+//= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
+//# Any extension-token used MUST be a registered token (see
+//# Section 11.4).
 pub(crate) const NAME: &str = "permessage-deflate";
 
 /// What both sides cut off from the end of a compressed message.

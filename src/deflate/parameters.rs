@@ -60,6 +60,23 @@ impl Parameters {
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.1
 //# This parameter has a decimal
 //# integer value without leading zeroes between 8 to 15, inclusive,
+//# indicating the base-2 logarithm of the LZ77 sliding window size, and
+//# MUST conform to the ABNF below.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.1
+//# The "server_max_window_bits"
+//# extension parameter in an extension negotiation response has a
+//# decimal integer value without leading zeroes between 8 to 15,
+//# inclusive, indicating the base-2 logarithm of the LZ77 sliding window
+//# size, and MUST conform to the ABNF below.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.2
+//# If a value is specified for this parameter, the value MUST
+//# conform to the ABNF below.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.2
+//# The
+//# "client_max_window_bits" extension parameter in an extension
+//# negotiation response has a decimal integer value without leading
+//# zeroes between 8 to 15 inclusive indicating the base-2 logarithm of
+//# the LZ77 sliding window size and MUST conform to the ABNF below.
 fn parse_window_bits(value: &str) -> Option<u8> {
     match value.as_bytes() {
         [digit @ b'8'..=b'9'] => Some(digit - b'0'),
@@ -69,6 +86,9 @@ fn parse_window_bits(value: &str) -> Option<u8> {
 }
 
 impl fmt::Display for Parameters {
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
+    //# The parameters supplied with any given extension MUST
+    //# be defined for that extension.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(NAME)?;
         if self.server_no_context_takeover {

@@ -201,6 +201,9 @@ impl FrameHeader {
     #[inline(always)]
     pub fn write(&self, out: &mut Vec<u8>) {
         let fin = if self.fin { FIN } else { 0 };
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
+        //# A masked frame MUST have the field frame-masked set to 1, as defined
+        //# in Section 5.2.
         let masked = if self.mask.is_some() { MASK } else { 0 };
         let rsv1 = if self.rsv1 { RSV1 } else { 0 };
         let first = fin | rsv1 | self.opcode as u8;
@@ -227,6 +230,11 @@ impl FrameHeader {
 #[inline]
 fn parse_first(byte: u8, rsv1: Rsv1) -> Result<(bool, bool, Opcode), Violation> {
     let compressed = byte & RSV1 != 0;
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+    //# If a nonzero value is received and none of
+    //# the negotiated extensions defines the meaning of such a nonzero
+    //# value, the receiving endpoint MUST _Fail the WebSocket
+    //# Connection_.
     if byte & RSV2_AND_RSV3 != 0 || (compressed && rsv1 == Rsv1::Reserved) {
         return Err(Violation::ReservedBits);
     }
@@ -242,6 +250,9 @@ fn parse_first(byte: u8, rsv1: Rsv1) -> Result<(bool, bool, Opcode), Violation> 
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5
     //# All control frames MUST have a payload length of 125 bytes or less
     //# and MUST NOT be fragmented.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+    //# Control frames themselves MUST NOT be
+    //# fragmented.
     if opcode.is_control() && !fin {
         return Err(Violation::FragmentedControl);
     }
@@ -374,6 +385,10 @@ mod tests {
         }
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+    //# Note that
+    //# in all cases, the minimal number of bytes MUST be used to encode
+    //# the length
     #[test]
     fn every_length_has_one_form_and_the_longer_ones_are_refused() {
         let frame = |form: u8, length: u64| {

@@ -92,15 +92,44 @@ impl Accept {
         );
         write_field("Sec-WebSocket-Accept", &request.key().accept(), out);
         if let Some(subprotocol) = &self.subprotocol {
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+            //# if the server does not wish to agree to one of the suggested
+            //# subprotocols, it MUST NOT send back a |Sec-WebSocket-Protocol|
+            //# header field in its response
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.4
+            //# However, the |Sec-WebSocket-Protocol| header field MUST NOT appear
+            //# more than once in an HTTP response.
             write_field("Sec-WebSocket-Protocol", subprotocol.as_bytes(), out);
         }
         //= https://www.rfc-editor.org/rfc/rfc7692#section-5
         //# To accept the use of an offered PMCE, a server MUST include the
         //# extension name of the PMCE in the "Sec-WebSocket-Extensions" header
         //# field of its opening handshake of the WebSocket connection.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# then the value MUST be derived from the
+        //# client's handshake, specifically by selecting one or more of
+        //# the values from the |Sec-WebSocket-Extensions| field.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+        //# Extensions not listed by the client MUST NOT be
+        //# listed.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-9
+        //# A server MUST NOT respond with any extension not requested
+        //# by the client.
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+        //# A server MUST NOT accept a PMCE extension negotiation offer together
+        //# with another extension if the PMCE will conflict with the extension
+        //# on their use of the RSV1 bit.
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+        //# A server MUST NOT accept a PMCE extension negotiation offer together
+        //# with another extension if the PMCE will be applied to the output of
+        //# the extension and any of the following conditions applies to the
+        //# extension:
         let offers = request.extensions().filter(|it| it.name() == deflate::NAME);
         let deflate =
             self.deflate.flatten().and_then(|it| it.accept_first(offers.map(|it| it.pairs())));
+        //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+        //# A server declining all offered PMCEs MUST NOT include any element
+        //# with PMCE names.
         if let Some(agreed) = &deflate {
             write_field("Sec-WebSocket-Extensions", agreed.to_string().as_bytes(), out);
         }

@@ -103,10 +103,18 @@ impl ClientHandshake {
     }
 
     /// Checks the fields of a 101.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# The client MUST validate the server's response as follows:
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# If the server's response does not conform to the requirements for the
+    //# server's handshake as defined in this section and in Section 4.2.2,
+    //# the client MUST _Fail the WebSocket Connection_.
     fn check(&self, fields: Fields<'_>) -> Result<Agreed, AnswerError> {
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# If the response lacks an |Upgrade| header field or the |Upgrade|
         //# header field contains a value that is not an ASCII case-
+        //# insensitive match for the value "websocket", the client MUST
+        //# _Fail the WebSocket Connection_.
         let mut upgrades = fields.members("upgrade");
         if !upgrades.next().is_some_and(|it| it.eq_ignore_ascii_case(b"websocket"))
             || upgrades.next().is_some()
@@ -125,6 +133,9 @@ impl ClientHandshake {
         //# but ignoring any leading and
         //# trailing whitespace, the client MUST _Fail the WebSocket
         //# Connection_.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.3
+        //# The |Sec-WebSocket-Accept| header MUST NOT appear more than once in
+        //# an HTTP response.
         if single(fields, "sec-websocket-accept")? != Some(self.accept.as_slice()) {
             return Err(AnswerError::Accept);
         }
@@ -138,6 +149,13 @@ impl ClientHandshake {
     //# indicated an extension not requested by the client), the client
     //# MUST _Fail the WebSocket Connection_.
     fn check_extensions(&self, fields: Fields<'_>) -> Result<Option<deflate::Agreed>, AnswerError> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
+        //# the client is only offering
+        //# to use any advertised extensions and MUST NOT use them unless the
+        //# server indicates that it wishes to use the extension.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.2
+        //# However, the |Sec-WebSocket-Extensions| header field MUST NOT appear
+        //# more than once in an HTTP response.
         let Some(value) = single(fields, EXTENSIONS)? else { return Ok(None) };
         let mut agreed = None;
         if members(value).next().is_none() {
@@ -145,6 +163,14 @@ impl ClientHandshake {
         }
         for extension in extension::parse(value) {
             let extension = extension.map_err(|_| AnswerError::ExtensionSyntax)?;
+            //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+            //# A client that received a response
+            //# accepting a PMCE extension negotiation offer together with such an
+            //# extension MUST _Fail the WebSocket Connection_.
+            //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+            //# A client that receives a response accepting a PMCE extension
+            //# negotiation offer together with such an extension MUST _Fail the
+            //# WebSocket Connection_.
             if extension.name() != deflate::NAME || self.deflate.is_empty() || agreed.is_some() {
                 return Err(AnswerError::ExtensionNotOffered);
             }
@@ -170,6 +196,9 @@ impl ClientHandshake {
         &self,
         fields: Fields<'_>,
     ) -> Result<Option<Cow<'static, str>>, AnswerError> {
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.4
+        //# However, the |Sec-WebSocket-Protocol| header field MUST NOT appear
+        //# more than once in an HTTP response.
         let Some(chosen) = single(fields, PROTOCOL)? else { return Ok(None) };
         match self.subprotocols.iter().find(|asked| asked.as_bytes() == chosen) {
             Some(asked) => Ok(Some(asked.clone())),

@@ -58,6 +58,11 @@ impl ClientRequest {
     /// # Errors
     ///
     /// When it is no token, or is asked for already.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# The elements that comprise this value
+    //# MUST be non-empty strings with characters in the range U+0021 to
+    //# U+007E not including separator characters as defined in
+    //# [RFC2616] and MUST all be unique strings.
     pub fn subprotocol(
         mut self,
         subprotocol: impl Into<Cow<'static, str>>,
@@ -123,16 +128,21 @@ impl ClientRequest {
     ///
     /// The nonce comes from a source of randomness that nobody can predict, fresh for each connection.
     //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
-    //# The nonce
-    //# MUST be selected randomly for each connection.
+    //# The handshake MUST be a valid HTTP request as specified by
+    //# [RFC2616].
     pub fn write(&self, nonce: [u8; 16], out: &mut Vec<u8>) -> ClientHandshake {
         let key = Key::from_nonce(nonce);
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# The method of the request MUST be GET, and the HTTP version MUST
         //# be at least 1.1.
         out.extend_from_slice(b"GET ");
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# The "Request-URI" part of the request MUST match the /resource
+        //# name/ defined in Section 3 (a relative URI)
         out.extend_from_slice(self.url.target().as_bytes());
         out.extend_from_slice(b" HTTP/1.1\r\n");
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# The request MUST contain a |Host| header field
         write_field("Host", self.url.authority().to_string().as_bytes(), out);
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# The request MUST contain an |Upgrade| header field whose value
@@ -142,6 +152,9 @@ impl ClientRequest {
         //# The request MUST contain a |Connection| header field whose value
         //# MUST include the "Upgrade" token.
         write_field("Connection", b"Upgrade", out);
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# The request MUST include a header field with the name
+        //# |Sec-WebSocket-Key|.
         write_field("Sec-WebSocket-Key", key.as_bytes(), out);
         //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
         //# The request MUST include a header field with the name
@@ -155,6 +168,10 @@ impl ClientRequest {
             write_field("Sec-WebSocket-Protocol", self.subprotocols.join(", ").as_bytes(), out);
         }
         if !self.deflate.is_empty() {
+            //= https://www.rfc-editor.org/rfc/rfc7692#section-5
+            //# To offer use of a PMCE, a client MUST include the extension name of
+            //# the PMCE in the "Sec-WebSocket-Extensions" header field of its
+            //# opening handshake of the WebSocket connection.
             let offers: Vec<_> = self.deflate.iter().map(|it| it.offer().to_string()).collect();
             write_field("Sec-WebSocket-Extensions", offers.join(", ").as_bytes(), out);
         }

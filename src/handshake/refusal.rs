@@ -116,6 +116,12 @@ impl Refusal {
         match self {
             Self::Method => response.push_own("Allow", "GET"),
             Self::Protocol => response.push_own("Upgrade", "websocket"),
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+            //# If this
+            //# version does not match a version understood by the server, the
+            //# server MUST abort the WebSocket handshake described in this
+            //# section and instead send an appropriate HTTP error code (such
+            //# as 426 Upgrade Required)
             Self::WebSocketVersion => {
                 response.push_own("Upgrade", "websocket");
                 //= https://www.rfc-editor.org/rfc/rfc6455#section-4.4

@@ -155,6 +155,9 @@ impl<'h> Seen<'h> {
             //# in an HTTP request.
             set(&mut self.key, value, Refusal::Repeated("Sec-WebSocket-Key"))?;
         } else if is("sec-websocket-version") {
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-11.3.5
+            //# However, the |Sec-WebSocket-Version| header field MUST NOT appear
+            //# more than once in an HTTP request.
             set(&mut self.version, value, Refusal::Repeated("Sec-WebSocket-Version"))?;
         } else if is("origin") {
             set(&mut self.origin, value, Refusal::OriginRepeated)?;

@@ -66,6 +66,10 @@ pub(crate) fn check(text: &str) -> Result<(), BadTarget> {
     if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(BadTarget::Character);
     }
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-3
+    //# As with any URI scheme, the
+    //# character "#", when not indicating the start of a fragment, MUST be
+    //# escaped as %23.
     if text.contains('#') {
         return Err(BadTarget::Fragment);
     }

@@ -66,6 +66,12 @@ impl Url {
 impl FromStr for Url {
     type Err = UrlError;
 
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# The components of the WebSocket URI passed into this algorithm
+    //# (/host/, /port/, /resource name/, and /secure/ flag) MUST be
+    //# valid according to the specification of WebSocket URIs specified
+    //# in Section 3. If any of the components are invalid, the client
+    //# MUST _Fail the WebSocket Connection_ and abort these steps.
     fn from_str(text: &str) -> Result<Self, UrlError> {
         let (scheme, rest) = text.split_once("://").ok_or(UrlError::Scheme)?;
         //= https://www.rfc-editor.org/rfc/rfc6455#section-3

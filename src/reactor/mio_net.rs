@@ -73,6 +73,9 @@ impl Net for MioNet {
         Instant::now()
     }
 
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# The nonce
+    //# MUST be selected randomly for each connection.
     fn nonce(&mut self) -> [u8; 16] {
         rand::random()
     }

@@ -109,10 +109,19 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     }
 
     /// Answers a valid request for an upgrade.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+    //# When a client establishes a WebSocket connection to a server, the
+    //# server MUST complete the following steps to accept the connection and
+    //# send the server's opening handshake.
     fn upgrade(&mut self, id: ConnectionId, request: &Request<'_>, peer: SocketAddr) {
         let Some(slot) = self.world.slots.get_mut(id) else { return };
         let accept = match self.handler.on_upgrade(request, peer, &mut slot.session) {
             Ok(accept) => accept.deflate_by_default(self.deflate),
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+            //# If the server does not wish to accept this
+            //# connection, it MUST return an appropriate HTTP error code
+            //# (e.g., 403 Forbidden) and abort the WebSocket handshake
+            //# described in this section.
             Err(response) => {
                 self.world.counters.refused.by_handler += 1;
                 return self.respond(id, &response, false);
@@ -134,6 +143,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             socket.inbound = Inbound::Nothing;
         }
         // The handler does not know of it; it is told nothing.
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.2
+        //# To do so, the
+        //# server MUST simply _Close the WebSocket Connection_ (Section 7.1.1).
         self.world.end(id, Closed::Lost(ErrorKind::ConnectionRefused.into()));
     }
 
@@ -218,6 +230,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     }
 
     /// Sends our request, where we are a client.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+    //# Once a connection to the server has been established (including a
+    //# connection via a proxy or over a TLS-encrypted tunnel), the client
+    //# MUST send an opening handshake to the server.
     fn send_request(&mut self, id: ConnectionId) {
         let Self { sockets, net, world, .. } = self;
         let Some(Some(Socket { inbound: Inbound::Answer(dialing), .. })) =
@@ -250,6 +266,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 self.open(id, Role::Client, &agreed, sender);
                 self.receive_frames(id, &mut frames);
             }
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
+            //# To do so, the
+            //# client MUST _Fail the WebSocket Connection_ as defined in
+            //# Section 7.1.7.
             Err(error) => self.world.cut(id, Closed::Refused(error)),
         }
     }

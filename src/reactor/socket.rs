@@ -257,6 +257,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     }
 
     /// The stream ended, or failed.
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
+    //# If at any point the underlying transport layer connection is
+    //# unexpectedly lost, the client MUST _Fail the WebSocket Connection_.
     pub(super) fn lost(&mut self, id: ConnectionId, error: io::Error) {
         match self.world.slots.get(id).map(|slot| &slot.state) {
             Some(State::Ending { .. }) | None => self.world.mark_dirty(id),
@@ -400,6 +403,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 (Ok(false) | Err(_), _) => return self.free(id),
             }
             socket.shut = true;
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+            //# The server MUST close the underlying TCP
+            //# connection immediately;
             if net.shutdown(&mut socket.stream).is_err() {
                 return self.free(id);
             }
@@ -477,6 +483,9 @@ fn handle_events<H: Handler, N: Net>(
                 }
             }
             Ok(None) => break Handled::All,
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
+            //# to do so, the server MUST _Close the WebSocket
+            //# Connection_,
             Err(violation) => {
                 world.fail(id, violation);
                 break Handled::Closed;
@@ -520,6 +529,10 @@ fn handle_event<H: Handler, N: Net>(
             world.note(id, event);
             world.flush_owed(id);
         }
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+        //# After both sending and receiving a Close message, an endpoint
+        //# considers the WebSocket connection closed and MUST close the
+        //# underlying TCP connection.
         Event::Close(close) => {
             world.note(id, event);
             world.end(id, Closed::Agreed { code: close.code, reason: close.reason.into() });

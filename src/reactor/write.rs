@@ -45,6 +45,10 @@ impl<N: Net> Write for Line<'_, N> {
         let Self { net, stream, tls, tls_buffers } = self;
         match tls {
             None => uninterrupted(|| net.write(stream, bytes)),
+            //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+            //# otherwise, all further communication
+            //# for the connection (including the server's handshake) MUST run
+            //# through the encrypted tunnel [RFC5246].
             Some(tls) => tls.write(bytes, *net, stream, tls_buffers),
         }
     }
@@ -91,6 +95,9 @@ pub(super) fn uninterrupted(mut call: impl FnMut() -> io::Result<usize>) -> io::
 }
 
 /// Writes the loop's send buffer. What the socket does not take goes to the outbox.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
+//# The frame(s) that have been formed MUST be transmitted over the
+//# underlying network connection.
 pub(super) fn write_out<S>(
     world: &mut World<S>,
     id: ConnectionId,

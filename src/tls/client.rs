@@ -90,6 +90,9 @@ impl ClientTls {
     pub(crate) fn session(&self, host: &str) -> Result<Session, TlsError> {
         // An IPv6 address stands in brackets in a URL.
         let name = host.trim_start_matches('[').trim_end_matches(']');
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+        //# Clients MUST use the Server Name Indication extension in the TLS
+        //# handshake [RFC6066].
         let name = ServerName::try_from(name.to_owned());
         let name = name.map_err(|_| TlsError::Name(host.into()))?;
         Session::client(Arc::clone(&self.config), name)

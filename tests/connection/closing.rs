@@ -73,6 +73,10 @@ fn closes_that_cross_each_other_end_both_ends_with_one_frame_each() {
     assert!(client.is_over() && server.is_over());
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.2
+//# an endpoint MUST send a Close control frame, as described
+//# in Section 5.5.1, whose status code is set to /code/ and whose close
+//# reason is set to /reason/.
 #[test]
 fn a_reason_of_every_length_goes_through_whole_and_byte_by_byte() {
     for role in ROLES {

@@ -73,17 +73,24 @@ fn an_answer_that_is_owed_goes_before_the_next_message() {
 }
 
 #[test]
-fn a_ping_after_our_close_frame_is_not_answered() {
+fn a_ping_after_our_close_frame_is_answered_as_long_as_the_peer_has_sent_none() {
     for role in ROLES {
         let mut ws = connection(role, &Limits::default(), Delivery::Whole);
-        let (mut ping, mut out) = (frame(role.peer(), 0x89, b"?"), Vec::new());
+        let close = frame(role.peer(), 0x88, &close_body(1000, ""));
+        let ping = frame(role.peer(), 0x89, b"?");
+        let (mut bytes, mut out) = ([&ping[..], &close, &ping].concat(), Vec::new());
         ws.close(Instant::now(), CloseCode::NORMAL, "", &mut out).unwrap();
-        ws.receive(Instant::now(), &mut ping).next().unwrap().unwrap();
+        let mut events = ws.receive(Instant::now(), &mut bytes);
+        while events.next().unwrap().is_some() {}
         ws.flush(&mut out);
-        assert_eq!(unmasked(&out, role), [(0x88, close_body(1000, ""))]);
+        let expected = [(0x88, close_body(1000, "")), (0x8A, b"?".to_vec())];
+        assert_eq!(unmasked(&out, role), expected);
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+//# If a control frame (Section 5.5) is
+//# received, the frame MUST be handled as defined by Section 5.5.
 #[test]
 fn a_pong_that_nobody_asked_for_is_delivered_and_not_answered() {
     for role in ROLES {

@@ -25,6 +25,19 @@ fn sender(role: Role) -> Sender {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+//# Clients and servers MUST support receiving both fragmented and
+//# unfragmented messages.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+//# Incoming data MUST be parsed as WebSocket frames
+//# as defined in Section 5.2.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+//# Upon
+//# receiving a data frame (Section 5.6), the endpoint MUST note the
+//# /type/ of the data
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+//# A server MUST remove masking for data frames received from a client
+//# as described in Section 5.3.
 #[test]
 fn the_examples_of_section_5_7_are_received() {
     let hello = Seen::text("Hello");
@@ -52,6 +65,18 @@ fn the_examples_of_section_5_7_are_received() {
     assert_eq!(outcome.events, [Seen::Ping(b"Hello".to_vec())]);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
+//# A masked frame MUST have the field frame-masked set to 1, as defined
+//# in Section 5.2.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
+//# To _Send a WebSocket Message_ comprising of /data/ over a WebSocket
+//# connection, an endpoint MUST perform the following steps.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
+//# An endpoint MUST encapsulate the /data/ in a WebSocket frame as
+//# defined in Section 5.2.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
+//# The opcode (frame-opcode) of the first frame containing the data
+//# MUST be set to the appropriate value from Section 5.2
 #[test]
 fn the_examples_of_section_5_7_are_sent() {
     let mut out = Vec::new();
@@ -92,6 +117,9 @@ fn what_is_sent_stands_behind_what_the_buffer_already_holds() {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
 //# Control frames (see Section 5.5) MAY be injected in the middle of
 //# a fragmented message.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
+//# The FIN bit (frame-fin) of the last frame containing the data
+//# MUST be set to 1 as defined in Section 5.2.
 #[test]
 fn control_frames_go_between_the_parts_of_a_message() {
     for role in ROLES {
@@ -124,6 +152,9 @@ fn control_frames_go_between_the_parts_of_a_message() {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
 //# Control frames (see Section 5.5) MAY be injected in the middle of
 //# a fragmented message.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+//# An endpoint MUST be capable of handling control frames in the
+//# middle of a fragmented message.
 #[test]
 fn control_frames_between_fragments_are_received_before_the_message() {
     for role in ROLES {
@@ -162,6 +193,12 @@ fn a_close_between_fragments_ends_the_connection_and_the_message_is_not_delivere
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+//# the type for all fragments in
+//# a message MUST be either text, binary,
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
+//# The endpoint MUST ensure the WebSocket connection is in the OPEN
+//# state
 #[test]
 fn what_may_not_be_sent_is_refused_and_nothing_is_written() {
     type Act = fn(&mut Sender, &mut Vec<u8>) -> Result<(), SendError>;
@@ -248,10 +285,36 @@ fn a_refused_part_leaves_the_message_open_for_the_right_one() {
     assert_eq!(out, b"\x01\x01a\x80\x01b\x81\x01c");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
+//# If at any point the state of
+//# the WebSocket connection changes, the endpoint MUST abort the
+//# following steps.
+#[test]
+fn a_close_between_two_parts_is_the_end_of_their_message() {
+    for role in ROLES {
+        let (mut sender, mut out) = (sender(role), Vec::new());
+        sender.send_part(text("a", false), &mut out).unwrap();
+        sender.close(CloseCode::NORMAL, "", &mut out).unwrap();
+        for last in [false, true] {
+            assert_eq!(sender.send_part(text("b", last), &mut out), Err(SendError::Closed));
+        }
+        let expected = [(0x01, b"a".to_vec()), (0x88, b"\x03\xe8".to_vec())];
+        assert_eq!(unmasked(&out, role), expected);
+    }
+}
+
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.3
 //# When preparing a
 //# masked frame, the client MUST pick a fresh masking key from the set
 //# of allowed 32-bit values.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+//# a client MUST mask all frames that it
+//# sends to the server
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
+//# If the data is being sent by the client, the frame(s) MUST be
+//# masked as defined in Section 5.3.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-10.3
+//# Clients MUST choose a new masking key for each frame,
 #[test]
 fn each_frame_of_a_client_is_masked_with_a_fresh_key_of_its_source() {
     let mut ws = connection(Role::Client, &Limits::default(), Delivery::Whole);
@@ -273,6 +336,9 @@ fn each_frame_of_a_client_is_masked_with_a_fresh_key_of_its_source() {
     assert_eq!(payloads, [&b"text"[..], b"", b"a", b"ping", b"b", b"owed", b"\x03\xe8bye"]);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.1
+//# A server MUST NOT mask any frames that it sends to
+//# the client.
 #[test]
 fn the_frames_of_a_server_are_not_masked() {
     let mut ws = connection(Role::Server, &Limits::default(), Delivery::Whole);

@@ -9,6 +9,8 @@ use super::ROLES;
 use super::support::drive::{Outcome, Seen, connection, gathered, joined, pieces, receive, run};
 use super::support::frames::{begun, frame, unmasked};
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.6
+//# the whole message MUST contain valid UTF-8.
 #[test]
 fn text_in_fragments_is_delivered_whatever_characters_are_cut_in_half() {
     let text = "aé€😀z";
@@ -56,6 +58,9 @@ fn parts_of_a_text_are_cut_between_characters_and_none_but_the_last_is_empty() {
     assert_eq!(outcome.events, [part("é", false), part("b", false), part("", true)]);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+//# Subsequent data frames MUST be interpreted as belonging to a new
+//# WebSocket message.
 #[test]
 fn the_ends_of_messages_in_parts_are_where_the_messages_end() {
     let frames = [

@@ -61,6 +61,22 @@ type Add<'a> = dyn FnMut(&str, Vec<u8>, Vec<u8>, Violation) + 'a;
 //= https://www.rfc-editor.org/rfc/rfc6455#section-5.5
 //# All control frames MUST have a payload length of 125 bytes or less
 //# and MUST NOT be fragmented.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# If a nonzero value is received and none of
+//# the negotiated extensions defines the meaning of such a nonzero
+//# value, the receiving endpoint MUST _Fail the WebSocket
+//# Connection_.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# If 127, the
+//# following 8 bytes interpreted as a 64-bit unsigned integer (the
+//# most significant bit MUST be 0) are the payload length.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.2
+//# Note that
+//# in all cases, the minimal number of bytes MUST be used to encode
+//# the length
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+//# Control frames themselves MUST NOT be
+//# fragmented.
 fn header_rows(sender: Role, add: &mut Add<'_>) {
     let masked = mask_bit(sender);
     for opcode in (3..=7).chain(11..=15) {
@@ -127,6 +143,11 @@ fn message_rows(sender: Role, add: &mut Add<'_>) {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-10.4
+//# Implementations that have implementation- and/or platform-specific
+//# limitations regarding the frame size or total message size after
+//# reassembly from multiple frames MUST protect themselves against
+//# exceeding those limits.
 fn limit_rows(sender: Role, add: &mut Add<'_>) {
     let too_big = Violation::MessageTooBig;
     for first in [0x81, 0x82, 0x01, 0x02] {
@@ -252,6 +273,12 @@ fn each_violation_is_refused_at_the_byte_that_shows_it_and_not_before() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
+//# An endpoint MUST NOT continue to attempt to
+//# process data (including a responding Close frame) from the remote
+//# endpoint after being instructed to _Fail the WebSocket Connection_.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-10.7
+//# Incoming data MUST always be validated by both clients and servers.
 #[test]
 fn each_violation_is_the_same_whatever_follows_and_nothing_of_it_is_delivered() {
     for role in ROLES {

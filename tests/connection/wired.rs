@@ -29,6 +29,9 @@ fn any_op() -> impl Strategy<Value = Op> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
+    //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
+    //# Message fragments MUST be delivered to the recipient in the order
+    //# sent by the sender.
     #[test]
     fn what_one_end_sends_the_other_receives_in_order_whatever_the_cuts(
         deliveries in select(vec![

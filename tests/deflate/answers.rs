@@ -37,6 +37,17 @@ fn assert_given_up(offers: &[Deflate], parameters: &[&str], error: AnswerError) 
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
+//# Any extension-token used MUST be a registered token (see
+//# Section 11.4). The parameters supplied with any given extension MUST
+//# be defined for that extension.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//# To offer use of a PMCE, a client MUST include the extension name of
+//# the PMCE in the "Sec-WebSocket-Extensions" header field of its
+//# opening handshake of the WebSocket connection.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//# In a PMCE negotiation offer, the client MUST inform the server of its
+//# LZ77 window size
 #[test]
 fn what_a_client_wants_is_what_it_offers() {
     let rows: [(&[Deflate], &[&str]); 5] = [
@@ -147,6 +158,23 @@ fn a_server_that_does_not_grant_what_was_asked_for_is_given_up() {
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7
 //# The negotiation response contains multiple extension parameters
 //# with the same name.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7
+//# A client MUST _Fail the WebSocket Connection_ if the peer server
+//# accepted an extension negotiation offer for this extension with an
+//# extension negotiation response meeting any of the following
+//# conditions:
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.1
+//# The "server_max_window_bits"
+//# extension parameter in an extension negotiation response has a
+//# decimal integer value without leading zeroes between 8 to 15,
+//# inclusive, indicating the base-2 logarithm of the LZ77 sliding window
+//# size, and MUST conform to the ABNF below.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.2
+//# The
+//# "client_max_window_bits" extension parameter in an extension
+//# negotiation response has a decimal integer value without leading
+//# zeroes between 8 to 15 inclusive indicating the base-2 logarithm of
+//# the LZ77 sliding window size and MUST conform to the ABNF below.
 #[test]
 fn parameters_that_no_answer_may_have_are_refused() {
     let mut rows = Vec::from(
@@ -196,6 +224,18 @@ fn parameters_that_no_answer_may_have_are_refused() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//# A client that received a response
+//# accepting a PMCE extension negotiation offer together with such an
+//# extension MUST _Fail the WebSocket Connection_.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//# A client that receives a response accepting a PMCE extension
+//# negotiation offer together with such an extension MUST _Fail the
+//# WebSocket Connection_.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//# If a server gives an invalid response, such as accepting a PMCE that
+//# the client did not offer, the client MUST _Fail the WebSocket
+//# Connection_.
 #[test]
 fn an_extension_that_was_not_offered_or_comes_twice_is_refused() {
     let offers = [takeover()];
@@ -237,6 +277,14 @@ fn an_answer_that_does_not_follow_the_grammar_is_refused() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.8
+//# The endpoints of a connection
+//# MUST negotiate the use of any extensions during the opening
+//# handshake.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-9.1
+//# the client is only offering
+//# to use any advertised extensions and MUST NOT use them unless the
+//# server indicates that it wishes to use the extension.
 #[test]
 fn no_answer_means_no_compression_on_either_side() {
     for offers in [&[][..], &[takeover()], &[small(), takeover()]] {
@@ -300,6 +348,14 @@ fn a_client_takes_over_only_where_it_wants_to_and_may() {
 
 /// A client that is told a larger window than it hinted at keeps to its own. Where it is told a smaller one, it keeps to
 /// that.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+//# the client MUST NOT use an
+//# LZ77 sliding window longer than the w-th power of 2 bytes to compress
+//# messages to send.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+//# the client MUST use an LZ77
+//# sliding window of a size that conforms the "agreed parameters" to
+//# compress messages to send.
 #[test]
 fn a_client_keeps_to_the_smaller_of_its_own_window_and_that_which_it_was_told() {
     // Text that repeats after 3,000 bytes and not before.

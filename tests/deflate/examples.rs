@@ -51,6 +51,9 @@ fn assert_hello(frames: &[(u8, &[u8])], times: usize) {
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.3.1
 //# The endpoint builds one frame by putting all of the
 //# compressed data in the payload data portion of the frame:
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6.2
+//# An endpoint MUST use the following algorithm to receive a message in
+//# the form of a compressed message.
 #[test]
 fn a_message_in_one_compressed_block_is_received() {
     assert_hello(&[(0xC1, HELLO)], 1);
@@ -100,6 +103,9 @@ fn a_message_that_refers_to_the_one_before_is_received_under_context_takeover() 
 //# Note that even if some uncompressed messages (with the RSV1 bit
 //# unset) are inserted between the two "Hello" messages, they don't
 //# affect the LZ77 sliding window.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6.2
+//# An endpoint MUST use the following algorithm to receive a message in
+//# the form of an uncompressed message.
 #[test]
 fn uncompressed_messages_between_two_compressed_ones_do_not_affect_the_window() {
     let between: [&[(u8, &[u8])]; 4] = [
@@ -148,9 +154,7 @@ fn a_final_block_is_received_and_further_messages_after_it() {
 }
 
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
-//# When any DEFLATE block with the "BFINAL" bit set to 1 doesn't end
-//# at a byte boundary, an endpoint MUST add minimal padding bits of 0
-//# to make it end at a byte boundary.  The next DEFLATE block follows
+//# The next DEFLATE block follows
 //# the padded data if any.
 #[test]
 fn a_block_after_a_final_one_belongs_to_the_same_message() {

@@ -95,6 +95,8 @@ fn alike() -> Vec<Vec<u8>> {
     vec![json(0, 2), json(1, 2), vec![], json(0, 40), json(3, 9), json(0, 900), json(890, 30)]
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//# both endpoints MUST use the algorithm described in Section 6
 #[test]
 fn messages_go_both_ways_between_every_client_and_every_server() {
     let messages = alike();

@@ -65,6 +65,10 @@ fn the_default_answers_that_nothing_is_taken_over() {
     );
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//# To accept the use of an offered PMCE, a server MUST include the
+//# extension name of the PMCE in the "Sec-WebSocket-Extensions" header
+//# field of its opening handshake of the WebSocket connection.
 #[test]
 fn each_parameter_is_answered_as_it_is_asked_for() {
     assert_answers(
@@ -131,6 +135,10 @@ fn values(from: u8) -> Vec<Option<u8>> {
 }
 
 /// All offers in a regular form against all configurations of a server, of which each direction stands alone.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-9
+//# those parameters MUST be chosen in
+//# accordance with the specification of the extension to which the
+//# parameters apply.
 #[test]
 fn every_offer_is_answered_by_the_rules_of_each_direction() {
     let ways: Vec<Way> =
@@ -196,6 +204,9 @@ fn check_receiving((takeover, bits): Way, hints: bool, window: Option<Option<u8>
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7
 //# The negotiation offer contains an extension parameter not defined
 //# for use in an offer.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7
+//# A server MUST decline an extension negotiation offer for this
+//# extension if any of the following conditions are met:
 #[test]
 fn an_offer_with_an_unknown_parameter_is_declined() {
     for accept in [takeover(), small()] {
@@ -221,6 +232,14 @@ fn an_offer_with_an_unknown_parameter_is_declined() {
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7
 //# The negotiation offer contains an extension parameter with an
 //# invalid value.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.1
+//# This parameter has a decimal
+//# integer value without leading zeroes between 8 to 15, inclusive,
+//# indicating the base-2 logarithm of the LZ77 sliding window size, and
+//# MUST conform to the ABNF below.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.1.2.2
+//# If a value is specified for this parameter, the value MUST
+//# conform to the ABNF below.
 #[test]
 fn an_offer_with_a_bad_value_is_declined() {
     let mut offers = vec!["; server_max_window_bits".to_owned()];
@@ -287,6 +306,9 @@ fn an_offer_with_a_repeated_parameter_is_declined() {
 
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7
 //# The server doesn't support the offered configuration.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//# The element MUST represent a PMCE that
+//# is fully supported by the server.
 #[test]
 fn a_window_of_8_bits_is_declined_for_the_server_and_allowed_for_the_client() {
     for accept in [takeover(), small(), Accept::new().deflate(Deflate::default())] {
@@ -322,6 +344,19 @@ fn a_value_may_be_quoted_and_a_character_of_it_escaped() {
 }
 
 /// The lines, and the answer to them.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+//# then the value MUST be derived from the
+//# client's handshake, specifically by selecting one or more of
+//# the values from the |Sec-WebSocket-Extensions| field.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//# A server MUST NOT accept a PMCE extension negotiation offer together
+//# with another extension if the PMCE will conflict with the extension
+//# on their use of the RSV1 bit.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//# A server MUST NOT accept a PMCE extension negotiation offer together
+//# with another extension if the PMCE will be applied to the output of
+//# the extension and any of the following conditions applies to the
+//# extension:
 #[test]
 fn of_several_offers_the_first_that_can_be_accepted_is() {
     let rows: [(&[&str], &str); 11] = [
@@ -369,6 +404,12 @@ fn of_several_offers_the_first_that_can_be_accepted_is() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+//# Extensions not listed by the client MUST NOT be
+//# listed.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-9
+//# A server MUST NOT respond with any extension not requested
+//# by the client.
 #[test]
 fn what_is_not_offered_is_not_answered() {
     let rows: [&[&str]; 9] = [
@@ -389,6 +430,9 @@ fn what_is_not_offered_is_not_answered() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7692#section-5
+//# A server declining all offered PMCEs MUST NOT include any element
+//# with PMCE names.
 #[test]
 fn a_server_that_does_not_want_it_answers_no_offer() {
     for accept in [Accept::new(), Accept::new().deflate(None), takeover().deflate(None)] {

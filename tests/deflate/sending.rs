@@ -129,6 +129,12 @@ fn nothing_is_compressed_where_that_was_not_agreed_on() {
 }
 
 /// A part is compressed whatever comes of it, so it tells how long a message would be.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+//# An endpoint MUST use the following algorithm to send a message in the
+//# form of a compressed message.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
+//# An endpoint MUST use the following algorithm to send a message in the
+//# form of an uncompressed message.
 #[test]
 fn a_message_is_compressed_where_that_makes_it_shorter_and_sent_as_it_is_where_it_does_not() {
     let alphabet = noise(64);
@@ -180,6 +186,13 @@ fn messages() -> Vec<(Vec<u8>, Compress)> {
     ]
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+//# An endpoint MUST NOT use an LZ77 sliding window longer than 32,768
+//# bytes to compress messages to send.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+//# the server MUST NOT use an
+//# LZ77 sliding window longer than the w-th power of 2 bytes to compress
+//# messages to send.
 #[test]
 fn everybody_reads_what_is_sent_at_every_level_and_with_every_window() {
     for level in [1, 2, 3, 6, 9] {
@@ -333,6 +346,12 @@ fn under_context_takeover_a_message_refers_to_the_ones_before_whoever_has_sent_i
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+//# the client MUST start compressing each new
+//# message with an empty LZ77 sliding window.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+//# the server MUST start compressing each new
+//# message with an empty LZ77 sliding window.
 #[test]
 fn without_context_takeover_a_message_is_the_same_each_time() {
     for role in ROLES {
@@ -355,6 +374,10 @@ fn without_context_takeover_a_message_is_the_same_each_time() {
 //# build frame(s) using the compressed data instead of
 //# the original data for the message payload, set the "Per-
 //# Message Compressed" bit of the first frame,
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
+//# Note that
+//# for non-final fragments, the removal of 0x00 0x00 0xff 0xff MUST NOT
+//# be done.
 #[test]
 fn the_parts_of_a_message_are_one_stream_and_only_the_first_frame_has_rsv1() {
     for role in ROLES {

@@ -56,6 +56,16 @@ fn back(text: &[u8], distance: usize, length: usize) -> &[u8] {
 //# Otherwise, the server MUST decompress
 //# each new message using the LZ77 sliding window used to process the
 //# last compressed message.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+//# Otherwise, the client MUST decompress
+//# each new message using the LZ77 sliding window used to process the
+//# last compressed message.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+//# Otherwise, the client MUST use a
+//# 32,768-byte LZ77 sliding window to decompress received messages.
+//= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.2
+//# Otherwise, the server MUST use a
+//# 32,768-byte LZ77 sliding window to decompress received messages.
 #[test]
 fn a_message_may_refer_to_all_of_the_window_that_was_agreed_on_and_to_nothing_before() {
     for role in ROLES {

@@ -3,6 +3,13 @@
 use super::*;
 use tautline::handshake::ClientRequest;
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+//# After both sending and receiving a Close message, an endpoint
+//# considers the WebSocket connection closed and MUST close the
+//# underlying TCP connection.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-5.5.1
+//# The server MUST close the underlying TCP
+//# connection immediately;
 #[test]
 fn a_close_is_answered_and_the_stream_ended_by_the_server_first() {
     let mut world = World::new(Limits::default());
@@ -19,7 +26,7 @@ fn a_close_is_answered_and_the_stream_ended_by_the_server_first() {
 }
 
 #[test]
-fn after_a_close_of_the_application_nothing_is_sent_and_messages_come_until_the_answer() {
+fn after_a_close_of_the_application_only_pongs_are_sent_and_messages_come_until_the_answer() {
     let mut world = World::new(Limits::default());
     let peer = world.open();
     peer.write(&[text("close enough"), text("echo no more")].concat());
@@ -30,7 +37,7 @@ fn after_a_close_of_the_application_nothing_is_sent_and_messages_come_until_the_
         &[frame(0x89, b"?"), text("echo no more"), frame(0x88, &close_frame(1000, ""))].concat(),
     );
     world.run();
-    assert_eq!(peer.read(), b"");
+    assert_eq!(peer.read(), plain(0x8A, b"?"));
     assert_eq!(world.journal(), ["open", "close 1000: closed with 1000 (normal closure)"]);
     let dropped = SendStatus::Dropped(tautline::reactor::Dropped::NotOpen);
     assert_eq!(world.reactor.handler().statuses, [SendStatus::Sent, dropped, dropped]);
@@ -92,6 +99,9 @@ fn an_idle_connection_is_closed_with_1001_where_that_is_wanted() {
     assert_eq!(peer.read(), plain(0x88, &close_frame(1001, "idle")));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
+//# to do so, the server MUST _Close the WebSocket
+//# Connection_,
 #[test]
 fn a_violation_is_answered_with_its_code_and_nothing_follows() {
     let cases: [(&[u8], u16, &str); 5] = [

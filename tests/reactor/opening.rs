@@ -8,6 +8,10 @@ fn status(answer: &[u8]) -> &str {
     std::str::from_utf8(answer).unwrap().split_whitespace().nth(1).unwrap_or("")
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+//# When a client establishes a WebSocket connection to a server, the
+//# server MUST complete the following steps to accept the connection and
+//# send the server's opening handshake.
 #[test]
 fn a_request_cut_at_every_byte_is_accepted() {
     for cut in 0..=REQUEST.len() {
@@ -48,6 +52,9 @@ fn what_is_no_upgrade_is_answered_by_the_application_and_closed() {
     assert!(peer.read().ends_with(b"\r\n\r\n"), "HEAD has no body");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# Once the client's opening handshake has been sent, the client MUST
+//# wait for a response from the server before sending any further data.
 #[test]
 fn frames_before_the_answer_are_refused() {
     let mut world = World::new(Limits::default());
@@ -58,6 +65,11 @@ fn frames_before_the_answer_are_refused() {
     assert!(world.journal().is_empty());
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+//# If the server does not wish to accept this
+//# connection, it MUST return an appropriate HTTP error code
+//# (e.g., 403 Forbidden) and abort the WebSocket handshake
+//# described in this section.
 #[test]
 fn a_refused_upgrade_gets_the_applications_answer() {
     let mut world = World::new(Limits::default());
@@ -88,6 +100,9 @@ fn a_page_of_another_site_is_refused() {
     }
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.2
+//# To do so, the
+//# server MUST simply _Close the WebSocket Connection_ (Section 7.1.1).
 #[test]
 fn a_head_of_one_byte_a_second_is_answered_408_at_the_deadline() {
     let mut world = World::new(Limits::default());
@@ -204,6 +219,13 @@ fn outgoing() -> (World, Peer, Vec<u8>) {
     (world, peer, [ANSWER, &key.accept(), b"\r\n\r\n"].concat())
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# it MUST open a connection, send an opening
+//# handshake, and read the server's handshake in response.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# Once a connection to the server has been established (including a
+//# connection via a proxy or over a TLS-encrypted tunnel), the client
+//# MUST send an opening handshake to the server.
 #[test]
 fn an_outgoing_connection_opens_and_masks_also_what_is_published() {
     let (mut world, peer, answer) = outgoing();
@@ -227,6 +249,13 @@ fn an_outgoing_connection_opens_and_masks_also_what_is_published() {
     assert_ne!(got[0].0, got[1].0, "each frame has a masking key of its own");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
+//# To do so, the
+//# client MUST _Fail the WebSocket Connection_ as defined in
+//# Section 7.1.7.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
+//# If at any point the underlying transport layer connection is
+//# unexpectedly lost, the client MUST _Fail the WebSocket Connection_.
 #[test]
 fn an_outgoing_connection_that_cannot_be_made_ends_once() {
     let (mut world, peer, _) = outgoing();
@@ -249,6 +278,27 @@ fn an_outgoing_connection_that_cannot_be_made_ends_once() {
     world.pass(Duration::from_secs(11));
     assert_eq!(world.journal().len(), 1, "{:?}", world.journal());
     assert!(peer.is_dropped(), "a server that does not answer is given up at the deadline");
+}
+
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# Once the client's opening handshake has been sent, the client MUST
+//# wait for a response from the server before sending any further data.
+#[test]
+fn a_connection_that_is_being_made_sends_nothing_but_its_request() {
+    let mut world = World::new(Limits::default());
+    let request = ClientRequest::new("ws://example/feed".parse().unwrap());
+    let id = world.reactor.hub().connect(ADDRESS, request, 0).unwrap();
+    world.run();
+    let peer = world.net.accept_outgoing();
+    world.run();
+    let request = peer.read();
+    assert_eq!(request.windows(4).position(|it| it == b"\r\n\r\n"), Some(request.len() - 4));
+    if let Some(mut connection) = world.reactor.hub().connection(id) {
+        connection.send("too soon");
+        connection.ping(b"too soon");
+    }
+    world.pass(Duration::from_secs(5));
+    assert_eq!(peer.read(), b"");
 }
 
 #[test]

@@ -115,6 +115,9 @@ fn a_message_published_when_a_connection_ends_is_delivered() {
     assert_eq!(stayer.read(), plain(0x81, b"bye"));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
+//# The frame(s) that have been formed MUST be transmitted over the
+//# underlying network connection.
 #[test]
 fn what_a_full_socket_does_not_take_waits_and_is_written_when_there_is_room() {
     let mut world = World::new(Limits::default());

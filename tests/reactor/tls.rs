@@ -291,6 +291,10 @@ fn answer(request: &str, secure: bool) -> String {
     String::from_utf8(peer.plain).unwrap()
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
+//# otherwise, all further communication
+//# for the connection (including the server's handshake) MUST run
+//# through the encrypted tunnel [RFC5246].
 #[test]
 fn every_answer_of_the_opening_handshake_is_the_same_over_tls() {
     let valid = String::from_utf8_lossy(REQUEST).into_owned();

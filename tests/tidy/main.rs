@@ -1,6 +1,9 @@
 //! Rules about the source itself: who may import whom, how long a file is, and that citations are true.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a test may panic
 
+mod requirements;
+mod standard;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -170,60 +173,4 @@ fn files_and_functions_are_short_enough_to_be_read() {
             }
         }
     }
-}
-
-/// The standards that are cited, each with the names that head and foot its pages.
-const STANDARDS: [(&str, [&str; 2]); 2] =
-    [("rfc6455", ["RFC 6455 ", "Fette & Melnikov "]), ("rfc7692", ["RFC 7692 ", "Yoshino  "])];
-
-/// A standard as one line of words: page breaks, their headers and all white space are gone.
-fn standard(name: &str, margins: [&str; 2]) -> String {
-    let text = fs::read_to_string(root().join(format!("tests/tidy/{name}.txt"))).unwrap();
-    let lines = text.lines().filter(|line| !margins.iter().any(|it| line.starts_with(it)));
-    words(&lines.collect::<Vec<_>>().join(" "))
-}
-
-fn words(text: &str) -> String {
-    text.replace('\u{c}', " ").split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-#[test]
-fn each_citation_is_a_sentence_of_the_standard_and_names_a_section_of_it() {
-    let standards = STANDARDS.map(|(name, margins)| (name, standard(name, margins)));
-    let mut cited = [0; 2];
-    for source in sources(&["src", "tests"]) {
-        let mut lines = source.text.lines().enumerate().peekable();
-        while let Some((number, line)) = lines.next() {
-            let at = format!("{}:{}", source.path.display(), number + 1);
-            let Some(target) = line.trim_start().strip_prefix("//= ") else {
-                assert!(
-                    !line.trim_start().starts_with("//# "),
-                    "{at}: a sentence without its section"
-                );
-                continue;
-            };
-            let cites = |(name, _): &(&str, String)| {
-                target.starts_with(&format!("https://www.rfc-editor.org/rfc/{name}#section-"))
-            };
-            let which = standards.iter().position(cites);
-            let which = which.unwrap_or_else(|| panic!("{at}: {target} is no section we know"));
-            let (_, standard) = &standards[which];
-            let section = target.rsplit_once("#section-").unwrap().1;
-            let exists = [format!("{section}. "), format!("{section} ")]
-                .iter()
-                .any(|it| standard.contains(it.as_str()));
-            assert!(exists, "{at}: there is no section {section}");
-            let mut sentence = String::new();
-            while let Some((_, next)) = lines.next_if(|(_, it)| it.trim_start().starts_with("//#"))
-            {
-                sentence.push_str(next.trim_start().trim_start_matches("//#"));
-                sentence.push(' ');
-            }
-            let sentence = words(&sentence);
-            assert!(!sentence.is_empty(), "{at}: no sentence");
-            assert!(standard.contains(&sentence), "{at}: the standard does not say: {sentence}");
-            cited[which] += 1;
-        }
-    }
-    assert!(cited[0] > 30 && cited[1] > 10, "{cited:?} citations");
 }

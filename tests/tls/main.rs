@@ -147,6 +147,17 @@ fn echoes(client: &mut Client, text: &str) {
     assert_eq!(client.read().unwrap(), Some(OwnedMessage::Text(text.into())));
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# If /secure/ is true, the client MUST perform a TLS handshake over
+//# the connection after opening the connection and before sending
+//# the handshake data [RFC2818].
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# Otherwise,
+//# all further communication on this channel MUST run through the
+//# encrypted tunnel [RFC5246].
+//= https://www.rfc-editor.org/rfc/rfc6455#section-10.6
+//# WebSocket implementations
+//# MUST support TLS
 #[test]
 fn messages_of_every_size_come_back_over_tls() {
     let authority = Authority::new();
@@ -187,6 +198,10 @@ fn a_reactor_connects_to_wss_and_publications_reach_tls_connections() {
     assert_eq!(client.read().unwrap(), published);
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# If this fails (e.g., the server's
+//# certificate could not be verified), then the client MUST _Fail
+//# the WebSocket Connection_ and abort the connection.
 #[test]
 fn each_way_a_certificate_is_wrong_is_told_apart() {
     let (authority, stranger) = (Authority::new(), Authority::new());
@@ -214,6 +229,9 @@ fn each_way_a_certificate_is_wrong_is_told_apart() {
     assert!(said.contains("not for localhost") && said.contains("example.org"), "{said}");
 }
 
+//= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
+//# Clients MUST use the Server Name Indication extension in the TLS
+//# handshake [RFC6066].
 #[test]
 fn a_client_is_shown_the_certificate_for_the_name_that_it_asks_for() {
     let authority = Authority::new();
