@@ -4,6 +4,7 @@
 mod bytes;
 mod compressed;
 mod connections;
+mod differential;
 mod handshakes;
 mod memory;
 #[path = "../../tests/support/mod.rs"]
@@ -13,6 +14,7 @@ mod tls;
 pub use bytes::{frame_header, mask, utf8};
 pub use compressed::{compressed_wire, inflate, negotiation};
 pub use connections::{connection_client, connection_server, wire};
+pub use differential::against_tungstenite;
 pub use handshakes::{client_head, server_head};
 pub use tls::tls;
 
@@ -20,7 +22,7 @@ pub use tls::tls;
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name that their folder of seeds has too.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 13] = [
     ("frame_header", frame_header),
     ("mask", mask),
     ("utf8", utf8),
@@ -33,6 +35,7 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("negotiation", negotiation),
     ("compressed_wire", compressed_wire),
     ("tls", tls),
+    ("against_tungstenite", against_tungstenite),
 ];
 
 /// Numbers without a pattern, all from one byte: the lengths of the runs in which bytes are given.
