@@ -123,6 +123,7 @@ mod error;
 pub mod frame;
 pub mod handshake;
 mod limits;
+pub mod manual;
 #[cfg(any(feature = "client", feature = "reactor"))]
 mod random;
 #[cfg(feature = "reactor")]

@@ -37,13 +37,16 @@ impl Deadlines {
         Self { phase: Phase::Heard(now), message_at: now }
     }
 
-    /// Bytes came from the peer, or were taken by it.
+    /// Bytes came from the peer, or were taken by it. Whether it was asked: only then may the next deadline be earlier
+    /// than the last one.
     #[inline]
-    pub(crate) fn heard(&mut self, now: Instant) {
+    pub(crate) fn heard(&mut self, now: Instant) -> bool {
+        let asked = matches!(self.phase, Phase::Asked(_));
         match self.phase {
             Phase::Heard(_) | Phase::Asked(_) => self.phase = Phase::Heard(now),
             Phase::Closing(_) => {}
         }
+        asked
     }
 
     /// A message, or a part of one, came.

@@ -206,8 +206,9 @@ impl<S> World<S> {
         let now = self.now;
         if let Some(State::Open { deadlines, .. }) =
             self.slots.get_mut(id).map(|slot| &mut slot.state)
+            && deadlines.heard(now)
         {
-            deadlines.heard(now);
+            self.schedule(id);
         }
     }
 

@@ -85,6 +85,22 @@ fn a_peer_that_answers_pings_stays_for_ever_and_costs_few_turns() {
     assert!(world.net.sim().polls - polls < 100, "{} polls", world.net.sim().polls - polls);
 }
 
+// A pong makes the next ping due earlier than the pong was, where silence is short and patience long.
+#[test]
+fn a_peer_that_answers_pings_is_asked_again_after_the_same_silence() {
+    let mut limits = Limits::default();
+    (limits.ping_after, limits.pong_within) =
+        (Some(Duration::from_secs(5)), Duration::from_secs(60));
+    let mut world = World::new(limits);
+    let peer = world.open();
+    for _ in 0..10 {
+        world.pass(Duration::from_secs(6));
+        assert_eq!(peer.read(), plain(0x89, b""));
+        peer.write(&frame(0x8A, b""));
+        world.run();
+    }
+}
+
 #[test]
 fn an_idle_connection_is_closed_with_1001_where_that_is_wanted() {
     let mut limits = Limits::default();
