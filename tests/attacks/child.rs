@@ -76,6 +76,10 @@ fn set(limits: &mut Limits, name: &str, value: u64) {
         "close_within" => limits.close_within = time,
         "outbox_bytes_max" => limits.outbox_bytes_max = count,
         "connections_max" => limits.connections_max = count,
+        "connections_per_address_max" => limits.connections_per_address_max = count,
+        "held_bytes_max" => limits.held_bytes_max = count,
+        "messages_per_second_max" => limits.messages_per_second_max = Some(count as u32),
+        "bytes_per_second_max" => limits.bytes_per_second_max = Some(count as u32),
         "handshakes_max" => limits.handshakes_max = count,
         "handshakes_per_address_max" => limits.handshakes_per_address_max = count,
         _ => panic!("{name} is no setting"),
@@ -118,6 +122,9 @@ impl Attacked {
             ["messages"] => self.messages.to_string(),
             ["unacceptable"] => self.unacceptable.to_string(),
             ["tls_failures"] => hub.counters().tls_failures.to_string(),
+            ["refused_of_address"] => hub.counters().refused.connections_of_address.to_string(),
+            ["rate_pauses"] => hub.counters().rate_pauses.to_string(),
+            ["held_bytes"] => hub.held_bytes().to_string(),
             ["closed"] => self.closed.join(" | "),
             ["dial", url, address, messages] => {
                 let request = ClientRequest::new(url.parse().unwrap());

@@ -12,9 +12,9 @@ use super::support::frames::{begun, close_body, frame};
 
 /// What an open or an opening connection may take: a place in each table, two sockets' worth of bookkeeping, and a piece
 /// of a head or of a frame.
-const CONNECTION_KIB: u64 = 2;
+pub(crate) const CONNECTION_KIB: u64 = 2;
 /// A connection of another machine, as far as the server knows.
-const ELSEWHERE: [u8; 4] = [127, 0, 0, 2];
+pub(crate) const ELSEWHERE: [u8; 4] = [127, 0, 0, 2];
 
 fn connect(server: &Server, count: usize) -> Vec<Peer> {
     (0..count).map(|_| Peer::connect(server.address)).collect()

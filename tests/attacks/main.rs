@@ -8,6 +8,7 @@
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a test may panic
 
+mod admission;
 #[path = "../tls/authority.rs"]
 #[allow(dead_code, reason = "shared with the tests of TLS")]
 mod authority;

@@ -73,7 +73,7 @@ impl Peer {
         Self::open_with(address, "Sec-WebSocket-Extensions: permessage-deflate\r\n")
     }
 
-    fn opens(&mut self, fields: &str) {
+    pub(crate) fn opens(&mut self, fields: &str) {
         self.send(format!("{REQUEST}{fields}\r\n").as_bytes());
         let head = self.head();
         assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
