@@ -315,7 +315,7 @@
 //!
 //! [`tls_handshakes_per_turn_max`](crate::Limits::tls_handshakes_per_turn_max) leaves the open connections their
 //! turn; the limits on handshakes hold for TLS too. Junk gets an alert, and is counted by
-//! [`Hub::tls_failures`](crate::reactor::Hub::tls_failures).
+//! [`Counters::tls_failures`](crate::reactor::Counters::tls_failures).
 //!
 //! Test: `attacks::tls::floods_of_tls_connections_and_of_junk_where_a_hello_should_be`.
 //!
