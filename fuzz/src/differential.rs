@@ -15,13 +15,15 @@ const MESSAGE_BYTES_MAX: usize = 2_000;
 const FRAMES_MAX: usize = 64;
 
 /// Where the two may differ, and why. Everything else is a finding.
-const DIFFERENCES: [(&str, fn(&Sent) -> bool); 3] = [
+const DIFFERENCES: [(&str, fn(&Sent) -> bool); 4] = [
     // Theirs decides when a frame is whole, ours at the byte that breaks a rule.
     ("what is wrong with a frame shows before it is whole", |it| it.ours_failed && !it.frame.whole),
     // RFC 6455 section 5.2: "the minimal number of bytes MUST be used to encode the length".
     ("a length that is not minimal", |it| it.ours_failed && !it.frame.minimal),
     // Theirs delivers it, and answers 1002.
     ("a close frame whose code may not be sent", |it| it.ours_failed && it.frame.is_bad_close()),
+    // It was registered after the RFC: theirs does not know it, and says 1002 instead.
+    ("close code 1014", |it| it.frame.close_code() == Some(1014)),
 ];
 
 /// A byte of choices, then frames of a peer: after each of them both have delivered the same, or both have failed.
@@ -81,9 +83,13 @@ impl Frame<'_> {
         self.bytes.first().map_or(0, |first| first & 0x0F)
     }
 
-    fn is_bad_close(&self) -> bool {
+    fn close_code(&self) -> Option<u16> {
         let code = self.payload.first_chunk().map(|code| u16::from_be_bytes(*code));
-        self.opcode() == 8 && code.is_some_and(|code| tautline::CloseCode::new(code).is_none())
+        code.filter(|_| self.opcode() == 8)
+    }
+
+    fn is_bad_close(&self) -> bool {
+        self.close_code().is_some_and(|code| tautline::CloseCode::new(code).is_none())
     }
 }
 

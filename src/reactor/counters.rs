@@ -55,7 +55,7 @@ pub struct RefusedCounters {
     pub timeouts: u64,
     /// Over [`held_bytes_max`](crate::Limits::held_bytes_max).
     pub memory: u64,
-    /// The request was malformed, too large, or of an origin that is not allowed.
+    /// The request was malformed, too large, not over TLS, or of an origin that is not allowed.
     pub malformed: u64,
     /// [`on_upgrade`](super::Handler::on_upgrade) refused.
     pub by_handler: u64,

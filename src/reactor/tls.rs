@@ -205,6 +205,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         let Some(tls) = &mut socket.tls else { return };
         if matches!(socket.inbound, Inbound::Request(..)) && tls.is_plain_http(bytes) {
             socket.tls = None;
+            self.world.counters.refused.malformed += 1;
             return self.respond(id, &Refusal::PlainHttp.response(), false);
         }
         let mut plain = std::mem::take(&mut tls_buffers.plain);
