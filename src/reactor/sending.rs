@@ -155,7 +155,7 @@ impl<S> World<S> {
             return;
         };
         let mut over = false;
-        for frames in self.topics.take(id, subscriptions, sender.encoding()) {
+        for (frames, count) in self.topics.take(id, subscriptions, sender.encoding()) {
             if sender.is_closed() {
                 return;
             }
@@ -165,7 +165,7 @@ impl<S> World<S> {
                 break;
             }
             *queued |= *blocked;
-            self.counters.messages_sent += 1;
+            self.counters.messages_sent += count;
             if sender.is_in_parts() {
                 held.get_or_insert_default().append(|out| sender.send_encoded(frames, out));
             } else if outbox.is_none() && corked {

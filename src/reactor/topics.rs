@@ -135,14 +135,14 @@ impl Topics {
         self.frames.len()
     }
 
-    /// The frames in the log that are new to a connection, in its encoding, one after the other, adjacent ones together.
-    /// It has then taken them.
+    /// The frames in the log that are new to a connection, in its encoding, one after the other, adjacent ones together,
+    /// with how many they are. It has then taken them.
     pub(super) fn take<'a>(
         &'a mut self,
         id: ConnectionId,
         subscriptions: &'a mut Subscriptions,
         encoding: Encoding,
-    ) -> impl Iterator<Item = &'a [u8]> {
+    ) -> impl Iterator<Item = (&'a [u8], u64)> {
         let new = subscriptions.taken(self.turn);
         (subscriptions.turn, subscriptions.taken) = (self.turn, self.log.len() as u32);
         let topics = &subscriptions.topics;
@@ -166,12 +166,14 @@ impl Topics {
         let bytes = compressed.map_or(&this.frames, |it| &it.bytes);
         std::iter::from_fn(move || {
             let Range { start, mut end } = frames.next()?;
+            let mut count = 1;
             while let Some(next) =
                 frames.next_if(|next| next.start == end && end - start < MERGED_BYTES_MAX)
             {
                 end = next.end;
+                count += 1;
             }
-            bytes.get(start..end)
+            Some((bytes.get(start..end)?, count))
         })
     }
 

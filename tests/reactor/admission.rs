@@ -102,14 +102,15 @@ fn who_is_turned_away_for_want_of_descriptors_is_counted() {
 fn messages_bytes_and_endings_are_counted() {
     let mut world = World::new(Limits::default());
     let (peer, other) = (world.open(), world.open());
-    let sent = [text("subscribe news"), text("publish news"), text("echo"), frame(0x8A, b"")];
+    let publish = text("publish news");
+    let sent = [text("subscribe news"), publish.repeat(3), text("echo"), frame(0x8A, b"")];
     peer.write(&sent.concat());
     other.write(&text("publish news"));
     world.run();
     let received = peer.read();
     let now = counters(&mut world);
     assert_eq!((now.accepted, now.opened), (2, 2));
-    assert_eq!((now.messages_received, now.messages_sent), (4, 3));
+    assert_eq!((now.messages_received, now.messages_sent), (6, 5));
     let requests = 2 * REQUEST.len();
     let frames: usize = sent.iter().map(Vec::len).sum::<usize>() + text("publish news").len();
     assert_eq!(now.bytes_received, (requests + frames) as u64);
