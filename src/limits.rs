@@ -73,7 +73,8 @@ pub struct Limits {
     /// The same, from one address, as above: RFC 6455 section 10.4 asks for it. Default 1,024; beyond it 503.
     pub handshakes_per_address_max: usize,
     /// Bytes that all connections of one reactor may hold together: pieces of messages and of requests, what inflates and
-    /// deflates them, text that context takeover keeps, and what waits for sockets that are full. Default 1 GiB. Beyond it, those that hold the most are
+    /// deflates them, text that context takeover keeps, and what waits for sockets that are full. Default 1 GiB. What has come counts; the
+    /// buffers that it is in may be up to twice as long. Beyond it, those that hold the most are
     /// closed with 1013, or cut where more waits for them already, until the others hold no more than seven eighths.
     pub held_bytes_max: usize,
     /// Messages, pings and pongs that a connection may send in one second, and at once after one without. Default `None`,

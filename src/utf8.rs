@@ -148,12 +148,14 @@ mod tests {
             assert_eq!(assemble(bytes.chunks(1)).ok().as_deref(), expected, "{bytes:02x?}");
             assert_eq!(Utf8::default().feed(bytes).is_ok(), hopeful(bytes), "{bytes:02x?}");
         };
+        let step = if cfg!(miri) { 51 } else { 1 };
+        let bytes = || (0..=255).step_by(step);
         check(&[]);
-        for a in 0..=255 {
+        for a in bytes() {
             check(&[a]);
-            for b in 0..=255 {
+            for b in bytes() {
                 check(&[a, b]);
-                for c in 0..=255 {
+                for c in bytes() {
                     check(&[a, b, c]);
                 }
             }
@@ -162,7 +164,8 @@ mod tests {
 
     #[test]
     fn every_character_survives_every_cut() {
-        for character in (0..=0x10_FFFF).step_by(7).filter_map(char::from_u32) {
+        let step = if cfg!(miri) { 7_001 } else { 7 };
+        for character in (0..=0x10_FFFF).step_by(step).filter_map(char::from_u32) {
             let text = format!("a{character}b");
             for at in 0..=text.len() {
                 let (head, tail) = text.as_bytes().split_at(at);

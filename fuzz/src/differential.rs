@@ -14,8 +14,11 @@ const MESSAGE_BYTES_MAX: usize = 2_000;
 /// Frames beyond these are left out.
 const FRAMES_MAX: usize = 64;
 
+/// What it is, and whether a frame shows it.
+type Difference = (&'static str, fn(&Sent<'_>) -> bool);
+
 /// Where the two may differ, and why. Everything else is a finding.
-const DIFFERENCES: [(&str, fn(&Sent) -> bool); 4] = [
+const DIFFERENCES: [Difference; 4] = [
     // Theirs decides when a frame is whole, ours at the byte that breaks a rule.
     ("what is wrong with a frame shows before it is whole", |it| it.ours_failed && !it.frame.whole),
     // RFC 6455 section 5.2: "the minimal number of bytes MUST be used to encode the length".

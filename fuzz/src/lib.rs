@@ -7,6 +7,10 @@ mod connections;
 mod differential;
 mod handshakes;
 mod memory;
+#[path = "../../tests/simulator/src/net/mod.rs"]
+#[allow(dead_code, unused_imports, unreachable_pub, reason = "the simulator uses the rest")]
+mod net;
+mod reactor;
 #[path = "../../tests/support/mod.rs"]
 mod support;
 mod tls;
@@ -16,13 +20,14 @@ pub use compressed::{compressed_wire, inflate, negotiation};
 pub use connections::{connection_client, connection_server, wire};
 pub use differential::against_tungstenite;
 pub use handshakes::{client_head, server_head};
+pub use reactor::reactor;
 pub use tls::tls;
 
 /// What a target does with an input.
 pub type Target = fn(&[u8]);
 
 /// All targets, by the name that their folder of seeds has too.
-pub const TARGETS: [(&str, Target); 13] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("frame_header", frame_header),
     ("mask", mask),
     ("utf8", utf8),
@@ -35,6 +40,7 @@ pub const TARGETS: [(&str, Target); 13] = [
     ("negotiation", negotiation),
     ("compressed_wire", compressed_wire),
     ("tls", tls),
+    ("reactor", reactor),
     ("against_tungstenite", against_tungstenite),
 ];
 

@@ -111,8 +111,8 @@ impl Progress {
 pub(super) struct Open {
     pub(super) kind: Kind,
     pub(super) delivery: Delivery,
-    /// Bytes of the message so far, after inflating.
-    pub(super) bytes: u64,
+    /// Bytes of a message that is gathered, so far and after inflating.
+    bytes: u64,
     /// Payload bytes that its frames have announced.
     pub(super) announced: u64,
     /// Its last frame was announced.

@@ -492,7 +492,6 @@ impl<'a> Events<'a> {
         last: bool,
         whole: &mut Whole,
     ) -> Result<Step<'a>, Violation> {
-        open.bytes += piece.len() as u64;
         let data = match open.kind {
             Kind::Binary => Message::Binary(piece),
             Kind::Text => {

@@ -106,10 +106,10 @@ impl Gathered {
         }
     }
 
-    /// How many bytes it holds.
+    /// How many bytes have come. The buffer they are in, which may have been another message's, may be longer.
     #[cfg(feature = "reactor")]
     pub(super) fn held_bytes(&self) -> usize {
-        self.text.capacity() + self.data.len()
+        self.text.len() + self.data_bytes
     }
 
     /// The message.

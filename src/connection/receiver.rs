@@ -106,15 +106,13 @@ impl Receiver {
     #[cfg(feature = "reactor")]
     pub(crate) fn read_to_room(&mut self, count: usize) {
         if let State::Busy(progress) = &mut self.state
-            && let Progress { frame: Some(frame), message: Some(open), gathered, .. } =
-                &mut **progress
+            && let Progress { frame: Some(frame), gathered, .. } = &mut **progress
         {
             let piece = gathered.add_read(count);
             if let Some(key) = frame.header.mask {
                 crate::frame::mask(piece, key, frame.received);
             }
             frame.received += piece.len() as u64;
-            open.bytes += piece.len() as u64;
         }
     }
 
@@ -171,5 +169,68 @@ impl Receiver {
     pub(super) fn fail(&mut self, violation: Violation) -> Violation {
         self.state = State::Failed(violation);
         violation
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "reactor")]
+mod tests {
+    use super::*;
+    use crate::connection::{Event, Message};
+
+    /// A receiver of a client that has got the header of a frame and the first byte of its payload.
+    fn begun(delivery: Delivery, first: u8, payload_bytes: u16) -> Receiver {
+        let mut receiver = Receiver::new(Role::Client, &Agreed::default(), Arc::default());
+        receiver.set_delivery(delivery);
+        let [a, b] = payload_bytes.to_be_bytes();
+        let mut bytes = [first, 126, a, b, b'x'];
+        let mut events = receiver.receive(&mut bytes);
+        while events.next().unwrap().is_some() {}
+        receiver
+    }
+
+    #[test]
+    fn there_is_room_for_a_long_binary_message_that_is_delivered_whole_and_for_nothing_else() {
+        let rows = [
+            (Delivery::Whole, 0x82, 60_000, true),
+            (Delivery::Whole, 0x02, 60_000, true),
+            (Delivery::Parts, 0x82, 60_000, false),
+            (Delivery::Whole, 0x81, 60_000, false),
+            (Delivery::Whole, 0x82, 4_097, true),
+            (Delivery::Whole, 0x82, 4_096, false),
+        ];
+        for (delivery, first, payload_bytes, expected) in rows {
+            let mut receiver = begun(delivery, first, payload_bytes);
+            let room = receiver.room();
+            assert_eq!(room.is_some(), expected, "{delivery:?}, {first:#x}, {payload_bytes} bytes");
+            assert!(room.is_none_or(|it| !it.is_empty()));
+        }
+    }
+
+    #[test]
+    fn there_is_room_for_as_much_again_as_has_come_and_for_no_more_than_is_missing() {
+        let mut receiver = begun(Delivery::Whole, 0x82, 60_000);
+        for expected in [4_095, 4_096, 8_192, 16_384, 27_232] {
+            let length = receiver.room().unwrap().len();
+            assert_eq!(length, expected);
+            receiver.read_to_room(length);
+        }
+        assert!(receiver.room().is_none());
+    }
+
+    #[test]
+    fn what_is_read_to_room_is_delivered_with_what_came_before_and_after() {
+        let mut receiver = begun(Delivery::Whole, 0x82, 60_000);
+        let mut missing = 59_999;
+        while let Some(room) = receiver.room() {
+            let count = room.len().min(7_000);
+            room[..count].fill(b'y');
+            receiver.read_to_room(count);
+            missing -= count;
+        }
+        let mut rest = vec![b'z'; missing];
+        let expected = [&b"x"[..], &vec![b'y'; 59_999 - missing], &rest].concat();
+        let mut events = receiver.receive(&mut rest);
+        assert_eq!(events.next().unwrap(), Some(Event::Message(Message::Binary(&expected))));
     }
 }

@@ -47,7 +47,7 @@ impl History {
     #[cfg(feature = "reactor")]
     #[inline]
     pub(crate) fn bytes(&self) -> usize {
-        self.0.as_ref().map_or(0, |kept| kept.text.capacity())
+        self.0.as_ref().map_or(0, |kept| kept.text.len())
     }
 
     /// `None` where there is no text.

@@ -384,8 +384,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             if let Some(dial) = self.world.dials.pop_front() {
                 self.dial(dial);
             } else if let Some(id) = self.world.drained.pop() {
-                if matches!(self.world.slots.get(id), Some(Slot { state: State::Open { .. }, .. }))
-                {
+                // Where something waits again, it is told once that is written too.
+                let slot = self.world.slots.get(id);
+                if matches!(slot, Some(Slot { state: State::Open { .. }, queued: false, .. })) {
                     self.handler.on_drain(&mut Context::new(&mut self.world, id));
                 }
             } else if let Some((id, closed)) = self.world.ended.pop_front() {
@@ -433,7 +434,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             self.closing = Some(Closing { started: now, within, open, total });
         }
         let Some(closing) = &mut self.closing else { return };
-        let left = closing.left(now);
+        let left = closing.left(now).min(closing.open.len());
         for id in closing.open.split_off(left) {
             match self.world.slots.get(id).map(|slot| &slot.state) {
                 Some(State::Opening { .. }) => self.refuse_at_shutdown(id),

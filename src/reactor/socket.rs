@@ -326,8 +326,13 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             }
         };
         if let Err(error) = written {
+            // What waits can never be written, and to try it again would fail without end.
             if let Some(socket) = self.socket(id) {
                 socket.at_end = true;
+                socket.tls.iter_mut().for_each(|tls| tls.forget());
+            }
+            if let Some(slot) = self.world.slots.get_mut(id) {
+                slot.outbox = None;
             }
             self.lost(id, error);
         }
@@ -534,6 +539,8 @@ fn handle_event<H: Handler, N: Net>(
         //# considers the WebSocket connection closed and MUST close the
         //# underlying TCP connection.
         Event::Close(close) => {
+            // What was published before belongs before the answer, behind which nothing can be sent.
+            world.take_publications(id);
             world.note(id, event);
             world.end(id, Closed::Agreed { code: close.code, reason: close.reason.into() });
             return Handled::Closed;

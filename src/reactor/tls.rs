@@ -144,6 +144,11 @@ impl Tls {
         !self.unsent.is_empty()
     }
 
+    /// Forgets what waits: the stream has failed.
+    pub(super) fn forget(&mut self) {
+        (self.unsent, self.sent) = (Vec::new(), 0);
+    }
+
     /// Says that nothing more follows, once; false where that waits.
     pub(super) fn end<N: Net>(&mut self, net: &mut N, stream: &mut N::Stream) -> io::Result<bool> {
         if !std::mem::replace(&mut self.ended, true) {

@@ -262,6 +262,7 @@ impl<S> World<S> {
     }
 
     pub(super) fn fail(&mut self, id: ConnectionId, violation: Violation) {
+        self.take_publications(id);
         if let Some(State::Open { sender, .. }) = self.slots.get_mut(id).map(|slot| &mut slot.state)
         {
             sender.fail(violation);
@@ -283,7 +284,6 @@ impl<S> World<S> {
 
     /// All is said: writes what is owed, and lets the handler be told, once.
     pub(super) fn end(&mut self, id: ConnectionId, closed: Closed) {
-        self.take_publications(id);
         self.append(id, |sender, out| {
             sender.flush(out);
             Ok(())
@@ -318,6 +318,8 @@ impl<S> World<S> {
                 self.close(id, CloseCode::TRY_AGAIN_LATER, "overloaded");
                 self.end(id, Closed::Overload);
             }
+            // It is about to be let go of.
+            Some(Slot { state: State::Ending { until }, outbox: None, .. }) if *until <= now => {}
             Some(Slot { state: State::Ending { until }, outbox, .. }) => {
                 (*until, *outbox) = (now, None);
                 self.mark_dirty(id);

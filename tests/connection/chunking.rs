@@ -151,7 +151,7 @@ fn check(role: Role, delivery: Delivery, items: &[Item], end: &End, cuts: &[Inde
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(super::support::cases(400)))]
 
     #[test]
     fn any_frames_cut_anywhere_give_the_same_events_the_same_output_and_the_same_error(

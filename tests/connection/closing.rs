@@ -25,11 +25,11 @@ fn a_close_of_the_peer_is_answered_with_its_code_and_the_connection_is_over() {
     for role in ROLES {
         for code in [1000, 1001, 1003, 1007, 1011, 1014, 3000, 4999] {
             let (mut ws, mut outcome) = (fresh(role), Outcome::default());
-            assert!(!ws.is_over());
+            assert!(!ws.is_over() && !ws.is_closing());
             receive(&mut ws, &frame(role.peer(), 0x88, &close_body(code, "because")), &mut outcome);
             assert_eq!(outcome.events, [Seen::Close(CloseCode::new(code), "because".into())]);
             assert_eq!(unmasked(&outcome.out, role), [(0x88, close_body(code, ""))]);
-            assert!(ws.is_over());
+            assert!(ws.is_over() && ws.is_closing());
         }
     }
 }
@@ -39,7 +39,7 @@ fn our_close_is_over_when_the_peer_answers_it_and_messages_may_come_until_then()
     for role in ROLES {
         let (mut ws, mut outcome) = (fresh(role), Outcome::default());
         ws.close(Instant::now(), CloseCode::GOING_AWAY, "bye", &mut outcome.out).unwrap();
-        assert!(!ws.is_over());
+        assert!(!ws.is_over() && ws.is_closing());
         receive(&mut ws, &frame(role.peer(), 0x81, b"under way"), &mut outcome);
         assert!(!ws.is_over());
         receive(&mut ws, &frame(role.peer(), 0x88, &close_body(1001, "")), &mut outcome);

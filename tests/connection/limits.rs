@@ -212,3 +212,18 @@ fn what_a_message_is_gathered_in_is_no_longer_than_the_limit_of_its_connection()
     let (_small, _, owned) = unfinished(1024, 1000);
     assert!((400..2048).contains(&owned), "{owned} bytes");
 }
+
+#[test]
+fn what_a_message_is_gathered_in_is_no_longer_than_its_frames_have_announced() {
+    let bytes = frame(Role::Client, 0x82, &[7; 60_000]);
+    let mut ws = connection(Role::Server, &Limits::default(), Delivery::Whole);
+    let mut outcome = Outcome::default();
+    // The second run makes the buffer grow, which would else be to twice its length.
+    let info = measure(|| {
+        receive(&mut ws, &bytes[..40_000], &mut outcome);
+        receive(&mut ws, &bytes[40_000..41_000], &mut outcome);
+    });
+    assert!((40_000..62_000).contains(&info.bytes_current), "{} bytes", info.bytes_current);
+    receive(&mut ws, &bytes[41_000..], &mut outcome);
+    assert_eq!(outcome.events, [Seen::binary(&[7; 60_000])]);
+}

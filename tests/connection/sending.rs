@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tautline::frame::Role;
 use tautline::handshake::Agreed;
-use tautline::{CloseCode, Delivery, Limits, Message, Part, SendError, Sender};
+use tautline::{CloseCode, Delivery, Limits, Message, Part, Prepared, SendError, Sender};
 
 use super::ROLES;
 use super::support::drive::{Seen, connection, counted_keys, run};
@@ -275,6 +275,19 @@ fn what_may_not_be_sent_is_refused_and_nothing_is_written() {
 }
 
 #[test]
+fn the_longest_ping_pong_and_reason_are_sent() {
+    for role in ROLES {
+        let (mut sender, mut out, reason) = (sender(role), Vec::new(), "r".repeat(123));
+        sender.ping(&[1; 125], &mut out).unwrap();
+        sender.pong(&[2; 125], &mut out).unwrap();
+        sender.close(CloseCode::NORMAL, &reason, &mut out).unwrap();
+        let close = close_body(1000, &reason);
+        let expected = [(0x89, vec![1; 125]), (0x8A, vec![2; 125]), (0x88, close)];
+        assert_eq!(unmasked(&out, role), expected);
+    }
+}
+
+#[test]
 fn a_refused_part_leaves_the_message_open_for_the_right_one() {
     let (mut sender, mut out) = (Sender::server(&Agreed::default()), Vec::new());
     sender.send_part(text("a", false), &mut out).unwrap();
@@ -347,6 +360,17 @@ fn the_frames_of_a_server_are_not_masked() {
     ws.ping(b"", &mut out).unwrap();
     ws.close(Instant::now(), CloseCode::NORMAL, "", &mut out).unwrap();
     assert!(parse_all(&out, Role::Server).iter().all(|frame| frame.1.is_none()));
+}
+
+#[test]
+fn a_connection_sends_what_was_prepared_as_it_would_send_the_message() {
+    for role in ROLES {
+        let [mut prepared, mut sent] = [Vec::new(), Vec::new()];
+        let fresh = || connection(role, &Limits::default(), Delivery::Whole);
+        fresh().send_prepared(&mut Prepared::new(Message::Text("news")), &mut prepared).unwrap();
+        fresh().send("news", &mut sent).unwrap();
+        assert_eq!(prepared, sent);
+    }
 }
 
 #[test]

@@ -27,7 +27,7 @@ fn any_op() -> impl Strategy<Value = Op> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(600))]
+    #![proptest_config(ProptestConfig::with_cases(super::support::cases(600)))]
 
     //= https://www.rfc-editor.org/rfc/rfc6455#section-5.4
     //# Message fragments MUST be delivered to the recipient in the order

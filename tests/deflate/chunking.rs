@@ -240,7 +240,7 @@ fn check(case: &Case) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(250))]
+    #![proptest_config(ProptestConfig::with_cases(super::support::cases(250)))]
 
     #[test]
     fn any_messages_cut_anywhere_give_the_same_events_the_same_output_and_the_same_error(case in any_case()) {

@@ -148,7 +148,7 @@ fn any_message() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(super::support::cases(300)))]
 
     #[test]
     fn any_messages_go_both_ways_between_any_client_and_any_server(

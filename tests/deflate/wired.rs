@@ -51,7 +51,7 @@ fn any_deliveries() -> impl Strategy<Value = [Delivery; 2]> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(300))]
+    #![proptest_config(ProptestConfig::with_cases(super::support::cases(300)))]
 
     #[test]
     fn what_one_end_sends_the_other_receives_in_order_whatever_the_cuts(
@@ -64,7 +64,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
+    #![proptest_config(ProptestConfig::with_cases(super::support::cases(60)))]
 
     #[test]
     fn senders_that_share_a_thread_do_not_get_in_each_others_way(

@@ -247,7 +247,7 @@ fn a_peer_that_sends_too_many_bytes_is_read_at_its_rate_and_loses_none() {
         let mut limits = Limits::default();
         limits.bytes_per_second_max = Some(80 * message.len() as u32);
         let mut world = World::with_seed(limits, seed);
-        world.net.sim().faults = seed > 0;
+        world.net.sim().odds = Odds::rough(seed > 0);
         let fast = world.open();
         fast.write(&message.repeat(200));
         let echoes = echoes_by_eighths(&mut world, &fast, 24);

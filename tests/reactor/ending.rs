@@ -262,3 +262,33 @@ fn a_peer_that_streams_on_after_its_violation_is_read_in_turn_and_cut_at_the_dea
     world.pass(Duration::from_secs(6));
     assert!(bad.is_dropped());
 }
+
+#[test]
+fn a_peer_that_answers_late_is_asked_again_as_soon_as_one_that_answers_at_once() {
+    let mut limits = Limits::default();
+    (limits.ping_after, limits.pong_within) =
+        (Some(Duration::from_secs(2)), Duration::from_secs(20));
+    let mut world = World::new(limits);
+    let peer = world.open();
+    world.pass(Duration::from_secs(3));
+    assert_eq!(peer.read(), plain(0x89, b""));
+    peer.write(&frame(0x8A, b""));
+    world.pass(Duration::from_secs(3));
+    assert_eq!(peer.read(), plain(0x89, b""));
+}
+
+#[test]
+fn what_was_published_before_a_close_frame_or_a_violation_came_is_sent_before_the_answer() {
+    let answers = [
+        (frame(0x88, &close_frame(1000, "")), close_frame(1000, "")),
+        (frame(0x83, b""), close_frame(1002, "reserved opcode")),
+    ];
+    for (last, answer) in answers {
+        let mut world = World::new(Limits::default());
+        let peer = world.open();
+        peer.write(&[text("subscribe room"), text("publish room"), last].concat());
+        world.run();
+        let expected = [plain(0x81, b"publish room"), plain(0x88, &answer)].concat();
+        assert_eq!(peer.read(), expected);
+    }
+}

@@ -17,6 +17,8 @@ mod frames;
 #[cfg(feature = "deflate")]
 #[path = "../../benches/support/memory.rs"]
 mod memory;
+#[path = "../simulator/src/net/mod.rs"]
+#[allow(dead_code, unused_imports, unreachable_pub, reason = "the simulator uses the rest")]
 mod net;
 mod opening;
 mod pressure;
@@ -29,7 +31,7 @@ mod tls_faults;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use net::{Peer, SimNet};
+use net::{Odds, Peer, SimNet};
 use tautline::frame::mask;
 use tautline::handshake::{Accept, Agreed, HttpRequest, Refusal, Request, Response, Status};
 use tautline::reactor::{Closed, ConnectionId, Context, Handler, Reactor, SendStatus};

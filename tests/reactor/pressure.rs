@@ -276,3 +276,18 @@ fn a_handle_knows_the_limit_that_was_set_later_and_the_end_of_the_loop() {
     drop(reactor);
     assert_eq!([post(), post(), post()], [Err(PostError::Ended); 3]);
 }
+
+#[test]
+fn a_peer_that_breaks_the_connection_while_our_last_words_wait_is_let_go_of() {
+    let mut world = World::new(Limits::default());
+    let peer = world.open();
+    world.net.sim().capacity = 100;
+    peer.write(&text("burst 5000"));
+    world.run_some(3);
+    peer.write(&frame(0x88, &close_frame(1000, "")));
+    world.run_some(3);
+    peer.reset();
+    world.run_some(3);
+    assert!(peer.is_dropped());
+    assert_eq!(world.journal(), ["open", "close 1000: closed with 1000 (normal closure)"]);
+}

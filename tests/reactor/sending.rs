@@ -259,7 +259,7 @@ fn a_million_pings_from_a_peer_that_does_not_read_cost_one_pong_and_then_the_con
 fn every_seed_of_a_faulty_world_delivers_the_same_bytes() {
     for seed in 0..60 {
         let mut world = World::with_seed(Limits::default(), seed);
-        world.net.sim().faults = true;
+        world.net.sim().odds = Odds::ROUGH;
         world.net.sim().capacity = 700;
         let peers: Vec<_> = (0..3).map(|_| world.net.connect(ADDRESS)).collect();
         let (mut to_send, mut frames) = (Vec::new(), Vec::new());

@@ -98,7 +98,7 @@ impl TlsPeer {
 
 fn world(seed: u64, faults: bool, capacity: usize) -> World {
     let net = SimNet::new(seed);
-    (net.sim().faults, net.sim().capacity) = (faults, capacity);
+    (net.sim().odds, net.sim().capacity) = (Odds::rough(faults), capacity);
     let reactor = Reactor::with_net(Probe::default(), net.clone()).server_tls(server_tls());
     World { reactor: reactor.listen(ADDRESS).unwrap(), net }
 }
@@ -233,7 +233,7 @@ fn two_reactors_talk_to_each_other_over_tls() {
         let tls = ClientTls::trusting(&root).unwrap();
         std::fs::remove_file(root).unwrap();
         for net in [&net, &other] {
-            (net.sim().faults, net.sim().capacity) = (true, 300);
+            (net.sim().odds, net.sim().capacity) = (Odds::ROUGH, 300);
         }
         let mut client = Reactor::with_net(Probe::default(), net.clone()).client_tls(tls);
         let server = Reactor::with_net(Probe::default(), other.clone()).server_tls(server_tls());

@@ -135,7 +135,7 @@ fn a_socket_that_takes_k_bytes_at_a_time() {
         for k in (1..60).chain([100, 1000, 5000, 70_000]) {
             let (mut world, authority) = tls_world(Limits::default(), k as u64);
             world.net.sim().capacity = k;
-            world.net.sim().faults = faults;
+            world.net.sim().odds = Odds::rough(faults);
             let mut it = Secure::open(&mut world, &authority, usize::MAX);
             let mut expected = Vec::new();
             let sizes = if k < 60 {
@@ -382,7 +382,7 @@ fn messages_of_several_connections_come_back_to_their_own_senders_in_order() {
             };
         }
         world.net.sim().capacity = [500, 5_000, 70_000, 300_000][draw(4)];
-        world.net.sim().faults = seed % 3 != 0;
+        world.net.sim().odds = Odds::rough(seed % 3 != 0);
         struct Conn {
             secure: Option<Secure>,
             peer: Option<Peer>,
@@ -765,7 +765,7 @@ fn order_of_everything_that_is_sent() {
         });
         let mut reactor = reactor.listen(ADDRESS).unwrap();
         net.sim().capacity = [3_000, 40_000, 300_000][(seed / 2) as usize % 3];
-        net.sim().faults = seed % 5 != 0;
+        net.sim().odds = Odds::rough(seed % 5 != 0);
         // The test's own client only reads and writes.
         let world_like = World {
             net: net.clone(),

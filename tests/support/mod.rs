@@ -11,6 +11,11 @@
 )]
 #![allow(unreachable_pub, reason = "the fuzz crate includes these files too")]
 
+/// How many cases of a property to try: few under Miri, where each takes a thousand times as long.
+pub const fn cases(usually: u32) -> u32 {
+    if cfg!(miri) { 2 } else { usually }
+}
+
 #[cfg(feature = "deflate")]
 pub mod deflate;
 pub mod drive;

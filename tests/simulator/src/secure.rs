@@ -1,0 +1,44 @@
+//! TLS for a run: one certificate for the whole process, and settings of its own for each run.
+//!
+//! The key is of a kind whose signatures all have one length, so that the sizes of what is sent do not vary from one
+//! run of a seed to the next, as its bytes do.
+
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use rcgen::{CertificateParams, KeyPair, PKCS_ED25519, SerialNumber};
+use tautline::tls::{ClientTls, ServerTls};
+
+struct Made {
+    chain: String,
+    key: String,
+}
+
+fn made() -> &'static Made {
+    static MADE: OnceLock<Made> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let key = KeyPair::generate_for(&PKCS_ED25519).expect("a key");
+        let mut params = CertificateParams::new(["localhost".to_owned()]).expect("a name");
+        params.serial_number = Some(SerialNumber::from(1_000));
+        let certificate = params.self_signed(&key).expect("a certificate");
+        Made { chain: certificate.pem(), key: key.serialize_pem() }
+    })
+}
+
+/// What servers show.
+pub(crate) fn server() -> ServerTls {
+    let Made { chain, key } = made();
+    ServerTls::from_pem(chain.as_bytes(), key.as_bytes()).expect("a certificate")
+}
+
+/// Whom clients trust.
+pub(crate) fn client() -> ClientTls {
+    static FILE: OnceLock<PathBuf> = OnceLock::new();
+    let file = FILE.get_or_init(|| {
+        let name = format!("tautline-simulator-{}.pem", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::write(&path, &made().chain).expect("a temporary folder");
+        path
+    });
+    ClientTls::trusting(file).expect("a certificate")
+}

@@ -1,0 +1,321 @@
+//! A world: loops, peers and a clock, and what happens to them, step by step.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tautline::Reactor;
+use tautline::reactor::Hub;
+
+use crate::app::{App, Session};
+use crate::checks::{Checks, TICK, check_sleep};
+use crate::net::{Broken, Odds, Random, SimNet};
+use crate::oracle::{CLIENT, EndId, Phase, SERVER, Shared};
+use crate::peers::Raw;
+use crate::plan::Plan;
+use crate::secure;
+
+/// Turns in which all has to come to rest where the clock stands still.
+const TURNS_TO_REST: usize = 60_000;
+/// How long a shutdown may take to close all, one after the other.
+const SHUTDOWN_WITHIN: Duration = Duration::from_millis(700);
+
+/// Nothing, or the promise that did not hold, in words.
+pub(crate) type Held = Result<(), String>;
+
+/// All that takes part in a run.
+pub(crate) struct World {
+    net: SimNet,
+    loops: Vec<Loop>,
+    servers: Vec<SocketAddr>,
+    peers: Vec<Raw>,
+    oracle: Shared,
+    random: Random,
+    plan: Rc<Plan>,
+    connections_left: usize,
+    peers_left: usize,
+}
+
+struct Loop {
+    reactor: Reactor<App, SimNet>,
+    net: SimNet,
+    checks: Checks,
+    /// It was given something to do from outside of a turn.
+    poked: bool,
+}
+
+impl World {
+    pub(crate) fn new(seed: u64, broken: Option<(Broken, usize)>, lines_max: usize) -> Self {
+        let mut random = Random::new(seed.wrapping_add(0x5EED));
+        random.number();
+        let plan = Rc::new(Plan::new(&mut random));
+        let net = SimNet::new(random.number());
+        {
+            let mut sim = net.sim();
+            (sim.shared, sim.capacity, sim.odds) = (true, plan.capacity, plan.odds);
+            (sim.descriptors_max, sim.broken) = (plan.descriptors_max, broken);
+            sim.trace.lines_max = lines_max;
+        }
+        let address = |number: usize| SocketAddr::from(([127, 0, 0, 1], 80 + number as u16));
+        let mut world = Self {
+            oracle: Shared::new(net.clone(), &plan),
+            servers: (0..plan.servers).map(address).collect(),
+            connections_left: plan.connections,
+            peers_left: plan.peers,
+            net,
+            loops: Vec::new(),
+            peers: Vec::new(),
+            random,
+            plan,
+        };
+        for number in 0..world.plan.servers + world.plan.clients {
+            world.add_loop(number);
+        }
+        world
+    }
+
+    fn add_loop(&mut self, number: usize) {
+        let net = if number == 0 { self.net.clone() } else { self.net.another() };
+        let seed = self.random.number();
+        let app = App::new(number, &self.oracle, seed, &self.plan, &self.servers);
+        let mut reactor = Reactor::with_net(app, net.clone()).limits(self.plan.limits.clone());
+        if self.plan.tls {
+            reactor = reactor.client_tls(secure::client()).server_tls(secure::server());
+        }
+        if let Some(deflate) = self.plan.server_deflate {
+            reactor = reactor.deflate(deflate);
+        }
+        if let Some(address) = self.servers.get(number) {
+            reactor = reactor.listen(address).expect("nobody else listens");
+        }
+        self.loops.push(Loop { reactor, net, checks: Checks::new(number), poked: true });
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub(crate) fn net(&self) -> &SimNet {
+        &self.net
+    }
+
+    /// Runs it all, to the end.
+    pub(crate) fn run(&mut self) -> Held {
+        for _ in 0..self.plan.steps {
+            self.step()?;
+        }
+        self.calm_down()?;
+        self.shut_down()
+    }
+
+    /// Lets one thing happen.
+    fn step(&mut self) -> Held {
+        match self.random.draw(100) {
+            0..=39 => self.turn_any()?,
+            40..=59 => self.peer_acts(),
+            60..=69 if self.connections_left > 0 => {
+                self.connections_left -= 1;
+                let number = self.plan.servers + self.random.draw(self.plan.clients);
+                self.on_loop(number, App::connect);
+            }
+            60..=74 => {
+                let number = self.random.draw(self.loops.len());
+                self.on_loop(number, App::poke);
+            }
+            75..=79 if self.peers_left > 0 => self.add_peer(),
+            75..=89 => self.advance(Duration::ZERO, Duration::from_millis(20)),
+            90..=93 => self.advance(Duration::ZERO, Duration::from_secs(3)),
+            94 if self.random.happens(self.plan.jumps * 10) => {
+                self.advance(Duration::from_secs(60), Duration::from_secs(20_000));
+            }
+            95..=96 => self.rest()?,
+            _ => self.wait_for_next(),
+        }
+        Ok(())
+    }
+
+    /// Posts a task to a loop, as another thread does.
+    fn on_loop(
+        &mut self,
+        number: usize,
+        act: impl FnOnce(&mut App, &mut Hub<'_, Session>) + Send + 'static,
+    ) {
+        let posted = self.loops[number].reactor.handle().post(act);
+        if let Err(error) = posted {
+            self.oracle.get().fail(format!("a task cannot be posted: {error}"));
+        }
+    }
+
+    fn add_peer(&mut self) {
+        self.peers_left -= 1;
+        let address = self.random.pick(&self.servers);
+        if let Some(peer) = self.net.try_connect(address) {
+            self.peers.push(Raw::new(peer, &self.oracle, &mut self.random));
+        }
+    }
+
+    fn peer_acts(&mut self) {
+        if self.peers.is_empty() {
+            return;
+        }
+        let at = self.random.draw(self.peers.len());
+        self.peers[at].speak(&mut self.random, &self.plan);
+        self.peers[at].act(&mut self.random);
+    }
+
+    /// Lets some time pass, from this much to that much.
+    fn advance(&mut self, from: Duration, to: Duration) {
+        let micros = self.random.draw((to - from).as_micros() as usize);
+        self.net.advance(from + Duration::from_micros(micros as u64));
+    }
+
+    /// A turn of a loop, mostly of one that has a reason for it.
+    fn turn_any(&mut self) -> Held {
+        let due = self.due();
+        if due.is_empty() || self.random.draw(10) == 0 {
+            let any = self.random.draw(self.loops.len());
+            return self.turn(any);
+        }
+        let number = self.random.pick(&due);
+        self.turn(number)
+    }
+
+    /// The loops whose polls would return now.
+    fn due(&self) -> Vec<usize> {
+        (0..self.loops.len()).filter(|it| self.is_due(*it)).collect()
+    }
+
+    fn is_due(&self, number: usize) -> bool {
+        let it = &self.loops[number];
+        let now = self.net.sim().now;
+        let sleeps_until = self.net.sim().of_loop(number).sleeps_until;
+        it.poked || sleeps_until.is_some_and(|at| at <= now) || it.net.has_events()
+    }
+
+    fn turn(&mut self, number: usize) -> Held {
+        let it = &mut self.loops[number];
+        it.poked = false;
+        it.reactor.turn(None).map_err(|error| format!("a turn fails: {error}"))?;
+        let open = it.reactor.handler().open().to_vec();
+        let mut hub = it.reactor.hub();
+        let waiting: Vec<(EndId, usize)> = open
+            .iter()
+            .map(|(end, id)| (*end, hub.connection(*id).map_or(0, |cx| cx.waiting_bytes())))
+            .collect();
+        let mut oracle = self.oracle.get();
+        it.checks.after_turn(&self.net, &mut oracle, &waiting);
+        oracle.held()
+    }
+
+    /// Lets all happen that happens while the clock stands still. Whatever was sent has arrived then.
+    fn rest(&mut self) -> Held {
+        for _ in 0..TURNS_TO_REST {
+            let due = self.due();
+            let busy = (0..self.peers.len()).filter(|it| self.peers[*it].can_act());
+            let busy: Vec<_> = busy.collect();
+            if due.len() + busy.len() == 0 {
+                return self.check_rest();
+            }
+            match self.random.draw(due.len() + busy.len()) {
+                at if at < due.len() => self.turn(due[at])?,
+                at => self.peers[busy[at - due.len()]].act(&mut self.random),
+            }
+        }
+        Err("it does not come to rest".into())
+    }
+
+    /// Everything that was accepted has arrived, where both ends are open, and no loop sleeps for too long. Only where each waits for the other to read
+    /// do they wait, until one of them is cut: both are peers that do not read.
+    fn check_rest(&self) -> Held {
+        if let Some(peer) = self.peers.iter().find(|it| !it.has_all()) {
+            return Err(format!("{peer} does not get what was sent to it"));
+        }
+        let oracle = self.oracle.get();
+        for number in 0..self.loops.len() {
+            let until = self.net.sim().of_loop(number).sleeps_until;
+            check_sleep(&oracle, number, until)?;
+        }
+        let pause_bytes = self.plan.limits.outbox_pause_bytes;
+        for link in &oracle.links {
+            let open =
+                link.ends.iter().all(|it| it.phase == Phase::Open && it.closing_at.is_none());
+            if !open || link.ends.iter().all(|it| it.waiting > pause_bytes) {
+                continue;
+            }
+            for side in [CLIENT, SERVER] {
+                if let Some(next) = link.ends[side].ledger.next() {
+                    return Err(format!("all is at rest, and {next:?} has not arrived"));
+                }
+            }
+        }
+        oracle.held()
+    }
+
+    /// Moves the clock to the next time at which something happens by itself.
+    fn wait_for_next(&mut self) {
+        let sim = &mut self.net.sim();
+        let loops = (0..self.loops.len()).filter_map(|it| sim.of_loop(it).sleeps_until);
+        if let Some(next) = loops.chain(sim.next_late()).min() {
+            sim.now = next.max(sim.now);
+        }
+    }
+
+    /// The faults stop: all comes to rest.
+    fn calm_down(&mut self) -> Held {
+        self.net.sim().odds = Odds::CALM;
+        for number in 0..self.loops.len() {
+            self.on_loop(number, App::finish_parts);
+        }
+        self.rest()?;
+        for _ in 0..20 {
+            self.wait_for_next();
+            self.rest()?;
+        }
+        Ok(())
+    }
+
+    /// All loops end, and nothing is left.
+    fn shut_down(&mut self) -> Held {
+        self.oracle.get().shutting_down = true;
+        for it in &mut self.loops {
+            it.reactor.hub().shutdown(SHUTDOWN_WITHIN);
+            it.poked = true;
+        }
+        let limits = &self.plan.limits;
+        let within = limits.handshake_within + 2 * limits.close_within + SHUTDOWN_WITHIN;
+        let until = self.net.sim().now + within + 10 * TICK;
+        while !self.loops.iter().all(|it| it.reactor.is_finished()) {
+            if self.net.sim().now > until {
+                return Err("a shutdown takes too long".into());
+            }
+            self.rest()?;
+            self.wait_for_next();
+        }
+        self.check_end()
+    }
+
+    fn check_end(&mut self) -> Held {
+        // By then all would have been closed.
+        self.net.advance(SHUTDOWN_WITHIN);
+        for number in 0..self.loops.len() {
+            self.turn(number)?;
+            self.turn(number)?;
+            if let Some(timeout) = self.net.sim().of_loop(number).timeout {
+                return Err(format!("loop {number} is finished, and has a timer of {timeout:?}"));
+            }
+        }
+        let (streams, listeners) = (self.net.open_streams(), self.net.sim().listeners());
+        if streams + listeners > 0 {
+            return Err(format!("{streams} streams and {listeners} listeners are left"));
+        }
+        for (number, link) in self.oracle.get().links.iter().enumerate() {
+            for (side, end) in link.ends.iter().enumerate() {
+                let begun = end.phase == Phase::Open || side == CLIENT;
+                if begun && end.phase != Phase::Closed && end.at.is_some() {
+                    return Err(format!("the end of {:?} was not told", (number, side)));
+                }
+            }
+        }
+        Ok(())
+    }
+}
