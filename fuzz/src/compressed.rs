@@ -88,7 +88,11 @@ fn stored(text: &[u8]) -> Vec<u8> {
 fn expect(payload: &[u8], before: &[u8], is_text: bool, delivery: Delivery) -> Outcome {
     let (inflated, result) = match inflate_message(payload, before) {
         Ok(inflated) => (inflated, None),
-        Err(bad) => (super::support::inflate::inflate(payload, before).0, Some(bad)),
+        Err(bad) => {
+            // What is wrong with the payload counts before what is wrong with it and the tail together.
+            let (inflated, alone) = super::support::inflate::inflate(payload, before);
+            (inflated, Some(alone.err().unwrap_or(bad)))
+        }
     };
     let text = inflated.text;
     let within = match delivery {
