@@ -298,3 +298,17 @@ fn a_paused_connection_ends_like_any_other() {
     world.pass(Duration::from_secs(12));
     assert!(world.reactor.is_finished() && peer.is_dropped());
 }
+
+#[test]
+fn a_peer_that_is_too_fast_in_its_end_is_let_go_of_in_time() {
+    let mut limits = Limits::default();
+    limits.bytes_per_second_max = Some(1_000);
+    let mut world = World::new(limits);
+    let peer = world.open();
+    peer.write(&[frame(0xFF, b""), vec![7; 20_000]].concat());
+    world.pass(Duration::from_secs(4));
+    assert_eq!(peer.read()[0], 0x88, "it is told what was wrong");
+    assert!(!peer.is_dropped());
+    world.pass(Duration::from_secs(2));
+    assert!(peer.is_dropped());
+}

@@ -25,7 +25,7 @@
 //! - When faults stop, all comes to rest; a shutdown ends in time, and gives back all descriptors and timers.
 //! - A seed has one trace: of all calls and all events, with their times and sizes. Over TLS too, as only contents vary.
 //!
-//! The checks are checked: [`Broken`](net::Broken) worlds have to be noticed.
+//! The checks are checked: [`Broken`] worlds have to be noticed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a test may panic
 
 mod app;
