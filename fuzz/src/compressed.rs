@@ -89,9 +89,12 @@ fn expect(payload: &[u8], before: &[u8], is_text: bool, delivery: Delivery) -> O
     let (inflated, result) = match inflate_message(payload, before) {
         Ok(inflated) => (inflated, None),
         Err(bad) => {
-            // What is wrong with the payload counts before what is wrong with it and the tail together.
-            let (inflated, alone) = super::support::inflate::inflate(payload, before);
-            (inflated, Some(alone.err().unwrap_or(bad)))
+            let inflate = super::support::inflate::inflate;
+            let (inflated, _) = inflate(payload, before);
+            // Text that only the tail has made is a block that was cut short, whatever comes behind it.
+            let (with_tail, _) = inflate(&[payload, &TAIL].concat(), before);
+            let is_cut = with_tail.text.len() > inflated.text.len();
+            (inflated, Some(if is_cut { Bad::Short } else { bad }))
         }
     };
     let text = inflated.text;
