@@ -73,14 +73,15 @@ pub struct Limits {
     /// The same, from one address, as above: RFC 6455 section 10.4 asks for it. Default 1,024; beyond it 503.
     pub handshakes_per_address_max: usize,
     /// Bytes that all connections of one reactor may hold together: pieces of messages and of requests, what inflates and
-    /// deflates them, text that context takeover keeps, and what waits for sockets that are full. Default 1 GiB. What has come counts; the
-    /// buffers that it is in may be up to twice as long. Beyond it, those that hold the most are
+    /// deflates them, text that context takeover keeps, and what waits for sockets that are full. Default 1 GiB. What a handler sends to many, one by
+    /// one, counts at the end of the turn. Beyond it, those that hold the most are
     /// closed with 1013, or cut where more waits for them already, until the others hold no more than seven eighths.
     pub held_bytes_max: usize,
-    /// Messages, pings and pongs that a connection may send in one second, and at once after one without. Default `None`,
+    /// Messages, pings and pongs that an open connection may send in one second, at least 1, and at once after a second
+    /// without. Default `None`,
     /// which is no limit; a peer that is faster is not read for a while.
     pub messages_per_second_max: Option<u32>,
-    /// Bytes that a connection may send in one second, and at once after one without. Default `None`, which is no limit; a
+    /// Bytes that an open connection may send in one second, at least 1, and at once after a second without. Default `None`, which is no limit; a
     /// peer that is faster is not read for a while.
     pub bytes_per_second_max: Option<u32>,
     /// Steps of TLS handshakes in one turn of the loop, each of which may cost a signature: half a millisecond with RSA.

@@ -106,10 +106,10 @@ impl Gathered {
         }
     }
 
-    /// How many bytes have come. The buffer they are in, which may have been another message's, may be longer.
+    /// How many bytes it holds: what has come, and room for more.
     #[cfg(feature = "reactor")]
     pub(super) fn held_bytes(&self) -> usize {
-        self.text.len() + self.data_bytes
+        self.text.capacity() + self.data.len()
     }
 
     /// The message.

@@ -130,6 +130,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 let mut answer = Vec::new();
                 Refusal::Overload.response().write(false, &mut answer);
                 let turned_away = self.net.turn_away(&listener.listener, &answer);
+                self.world.counters.accepted += turned_away as u64;
                 self.world.counters.refused.descriptors += turned_away as u64;
             }
             _ => {}

@@ -16,13 +16,13 @@ pub struct Counters {
     pub opened: u64,
     /// Requests for no upgrade, which [`on_request`](super::Handler::on_request) answered.
     pub requests: u64,
-    /// Messages received, whole ones and those in parts.
+    /// Messages received, whole ones and those in parts; counted when the run of bytes that they came in is handled.
     pub messages_received: u64,
     /// Messages sent, each subscriber's copy of a publication among them.
     pub messages_sent: u64,
     /// Bytes received, after TLS.
     pub bytes_received: u64,
-    /// Bytes that sockets have taken, before TLS.
+    /// Bytes that sockets, or TLS before them, have taken. The refusals of those who are over a limit are not among them.
     pub bytes_sent: u64,
     /// How often a connection was not read for a while, because it was faster than
     /// [`messages_per_second_max`](crate::Limits::messages_per_second_max) or
@@ -33,11 +33,12 @@ pub struct Counters {
     pub tls_failures: u64,
     /// Connections that never opened.
     pub refused: RefusedCounters,
-    /// Connections that were open, by how they ended.
+    /// Connections that were open, or were to be made, by how they ended.
     pub closed: ClosedCounters,
 }
 
-/// Connections that were accepted and did not open, by reason.
+/// Connections that were accepted and did not open, by reason. Those that left by themselves, that failed, or that a
+/// shutdown has ended are in none of these.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RefusedCounters {
@@ -61,7 +62,7 @@ pub struct RefusedCounters {
     pub by_handler: u64,
 }
 
-/// Connections that were open, by how they ended: the variants of [`Closed`].
+/// Connections that were open, or were to be made, by how they ended: the variants of [`Closed`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClosedCounters {
@@ -77,7 +78,7 @@ pub struct ClosedCounters {
     pub not_reading: u64,
     /// [`Closed::Overload`].
     pub overload: u64,
-    /// [`Closed::Lost`], and connections that were to be made and were not.
+    /// [`Closed::Lost`] and [`Closed::Refused`].
     pub lost: u64,
 }
 

@@ -355,10 +355,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         }
         let Some(slot) = self.world.slots.get_mut(id) else { return };
         let due = match &mut slot.state {
+            // Only a pause is over.
+            State::Opening { until } | State::Ending { until } if *until > now => Due::Nothing,
             State::Opening { .. } => return self.handshake_timed_out(id),
-            State::Ending { until } if *until <= now => return self.world.mark_dirty(id),
-            // Only a pause was over.
-            State::Ending { .. } => Due::Nothing,
+            State::Ending { .. } => return self.world.mark_dirty(id),
             State::Open { deadlines, .. } => deadlines.expire(now, &self.world.limits),
         };
         match due {

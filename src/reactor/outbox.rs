@@ -21,6 +21,11 @@ impl Outbox {
         self.bytes
     }
 
+    /// How many bytes are held: of the first segment, also what was written.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes + self.written
+    }
+
     /// Appends a copy.
     pub(super) fn push(&mut self, bytes: &[u8]) {
         if bytes.is_empty() {
@@ -125,6 +130,8 @@ mod tests {
             }
             for take in takes.iter().cycle() {
                 prop_assert_eq!(outbox.bytes(), expected.len() - got.len());
+                let held: usize = outbox.segments.iter().map(Vec::len).sum();
+                prop_assert_eq!(outbox.held_bytes(), held);
                 if outbox.bytes() == 0 {
                     break;
                 }

@@ -12,9 +12,9 @@ const BURST: Duration = Duration::from_secs(1);
 /// An empty bucket is waited for until it holds what comes in as long, so that nobody is read a byte at a time.
 const PAUSE: Duration = Duration::from_millis(125);
 
-/// The buckets of all connections, by their index. There are none where nothing is limited.
+/// The buckets of connections that are open, by their index. There are none where nothing is limited.
 #[derive(Default)]
-pub(super) struct Rates(Vec<Buckets>);
+pub(super) struct Rates(Vec<Option<Buckets>>);
 
 #[derive(Clone, Copy, Default)]
 struct Buckets {
@@ -36,37 +36,37 @@ impl Rates {
         }
         let index = index as usize;
         if self.0.len() <= index {
-            self.0.resize(index + 1, Buckets::default());
+            self.0.resize(index + 1, None);
         }
         if let Some(buckets) = self.0.get_mut(index) {
-            *buckets = Buckets::default();
+            *buckets = Some(Buckets::default());
         }
     }
 
-    /// A connection ends, or is no longer limited.
+    /// A connection is not open any more: what it still sends is thrown away, at any rate.
     pub(super) fn end(&mut self, index: u32) {
         if let Some(buckets) = self.0.get_mut(index as usize) {
-            *buckets = Buckets::default();
+            *buckets = None;
         }
     }
 
     /// Until when a connection is not read, if it is not.
     #[inline]
     pub(super) fn paused_until(&self, index: u32) -> Option<Instant> {
-        self.0.get(index as usize)?.paused_until
+        self.0.get(index as usize)?.as_ref()?.paused_until
     }
 
     /// Whether a connection is too fast: until when it has to wait.
     #[inline]
     pub(super) fn must_wait(&self, index: u32, now: Instant, limits: &Limits) -> Option<Instant> {
-        let Buckets { messages, bytes, .. } = self.0.get(index as usize)?;
+        let Buckets { messages, bytes, .. } = self.0.get(index as usize)?.as_ref()?;
         let messages = limits.messages_per_second_max.and_then(|it| messages.empty_until(now, it));
         let bytes = limits.bytes_per_second_max.and_then(|it| bytes.empty_until(now, it));
         messages.max(bytes)
     }
 
     pub(super) fn pause(&mut self, index: u32, until: Instant) {
-        if let Some(buckets) = self.0.get_mut(index as usize) {
+        if let Some(Some(buckets)) = self.0.get_mut(index as usize) {
             buckets.paused_until = Some(until);
         }
     }
@@ -74,7 +74,7 @@ impl Rates {
     /// Ends a pause whose time has come.
     pub(super) fn resume(&mut self, index: u32, now: Instant) -> bool {
         match self.0.get_mut(index as usize) {
-            Some(Buckets { paused_until: paused @ Some(_), .. }) if *paused <= Some(now) => {
+            Some(Some(Buckets { paused_until: paused @ Some(_), .. })) if *paused <= Some(now) => {
                 *paused = None;
                 true
             }
@@ -85,7 +85,7 @@ impl Rates {
     /// A message came, or a ping or a pong.
     #[inline]
     pub(super) fn take_message(&mut self, index: u32, now: Instant, limits: &Limits) {
-        if let Some(buckets) = self.0.get_mut(index as usize)
+        if let Some(Some(buckets)) = self.0.get_mut(index as usize)
             && let Some(rate) = limits.messages_per_second_max
         {
             buckets.messages.take(now, 1, rate);
@@ -96,7 +96,7 @@ impl Rates {
     #[inline]
     pub(super) fn bytes_left(&self, index: u32, now: Instant, limits: &Limits) -> usize {
         match (self.0.get(index as usize), limits.bytes_per_second_max) {
-            (Some(buckets), Some(rate)) => buckets.bytes.left(now, rate) as usize,
+            (Some(Some(buckets)), Some(rate)) => buckets.bytes.left(now, rate) as usize,
             _ => usize::MAX,
         }
     }
@@ -104,7 +104,7 @@ impl Rates {
     /// So many bytes were read.
     #[inline]
     pub(super) fn take_bytes(&mut self, index: u32, now: Instant, count: usize, limits: &Limits) {
-        if let Some(buckets) = self.0.get_mut(index as usize)
+        if let Some(Some(buckets)) = self.0.get_mut(index as usize)
             && let Some(rate) = limits.bytes_per_second_max
         {
             buckets.bytes.take(now, count, rate);
@@ -116,7 +116,7 @@ impl Bucket {
     /// The tokens in it.
     fn left(self, now: Instant, rate: u32) -> u32 {
         let missing = self.0.map_or(Duration::ZERO, |full| full.saturating_duration_since(now));
-        let there = BURST.saturating_sub(missing).as_nanos() * u128::from(rate);
+        let there = BURST.saturating_sub(missing).as_nanos() * u128::from(rate.max(1));
         u32::try_from(there / BURST.as_nanos()).unwrap_or(u32::MAX)
     }
 
@@ -223,6 +223,7 @@ mod tests {
         rates.take_message(0, now, &limits);
         rates.pause(0, now);
         rates.end(0);
+        rates.begin(0, &limits);
         assert_eq!((rates.paused_until(0), rates.must_wait(0, now, &limits)), (None, None));
     }
 }

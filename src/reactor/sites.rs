@@ -66,9 +66,10 @@ impl Sites {
             if *handshakes >= limits.handshakes_per_address_max {
                 return Err(Refused::HandshakesOfAddress);
             }
-        } else if limits.connections_per_address_max == 0 || limits.handshakes_per_address_max == 0
-        {
+        } else if limits.connections_per_address_max == 0 {
             return Err(Refused::ConnectionsOfAddress);
+        } else if limits.handshakes_per_address_max == 0 {
+            return Err(Refused::HandshakesOfAddress);
         }
         let id = known.or_else(|| self.add(prefix));
         if let Some(site) = id.and_then(|id| self.site(id)) {

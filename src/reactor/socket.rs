@@ -21,11 +21,7 @@ pub(super) struct Socket<St> {
     pub(super) tls: Option<Box<Tls>>,
     pub(super) inbound: Inbound,
     /// Frames that were read and wait until what was answered before is read by the peer.
-    #[expect(
-        clippy::box_collection,
-        reason = "a connection at rest pays 8 bytes for it instead of 24"
-    )]
-    unread: Option<Box<Vec<u8>>>,
+    unread: Option<Box<(Vec<u8>, usize)>>,
     /// There may be something to read.
     pub(super) readable: bool,
     /// It is in `again`.
@@ -53,8 +49,7 @@ pub(super) enum Inbound {
 /// Where bytes come from.
 enum Source {
     /// What was read before.
-    #[expect(clippy::box_collection, reason = "as it was kept")]
-    Unread(Box<Vec<u8>>),
+    Unread(Box<(Vec<u8>, usize)>),
     Tls,
     Plain,
 }
@@ -87,7 +82,7 @@ impl<St> Socket<St> {
             Inbound::Answer(dialing) => dialing.held_bytes(),
             Inbound::Nothing => 0,
         };
-        let unread = self.unread.as_ref().map_or(0, |it| it.len());
+        let unread = self.unread.as_ref().map_or(0, |it| it.0.len());
         inbound + unread + self.tls.as_ref().map_or(0, |it| it.held_bytes())
     }
 }
@@ -136,7 +131,14 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             let mut buffer = std::mem::take(&mut self.receive_buffer);
             let has_read = match source {
                 Source::Unread(mut unread) => {
-                    self.receive_frames(id, &mut unread);
+                    let (bytes, start) = &mut *unread;
+                    let waiting = bytes.get_mut(*start..).unwrap_or_default();
+                    if let Some(rest) = self.receive_run(id, waiting) {
+                        *start = bytes.len() - rest;
+                        if let Some(socket) = self.socket(id) {
+                            socket.unread = Some(unread);
+                        }
+                    }
                     true
                 }
                 Source::Tls => self.read_tls(id, &mut buffer),
@@ -282,25 +284,33 @@ impl<H: Handler, N: Net> Reactor<H, N> {
 
     /// Hands over the messages in a run of bytes. What has to wait is kept.
     pub(super) fn receive_frames(&mut self, id: ConnectionId, bytes: &mut [u8]) {
+        if let Some(rest) = self.receive_run(id, bytes)
+            && let Some(Some(socket)) = self.sockets.get_mut(id.index as usize)
+        {
+            let waiting = bytes.get(bytes.len() - rest..).unwrap_or_default();
+            socket.unread = Some(Box::new((waiting.to_vec(), 0)));
+        }
+    }
+
+    /// Hands over the messages in a run of bytes, and says how many bytes of it have to wait.
+    fn receive_run(&mut self, id: ConnectionId, bytes: &mut [u8]) -> Option<usize> {
         let Self { handler, world, sockets, net, tls_buffers, .. } = self;
-        let Some(Some(Socket { stream, tls, inbound, unread, .. })) =
-            sockets.get_mut(id.index as usize)
+        let Some(Some(Socket { stream, tls, inbound, .. })) = sockets.get_mut(id.index as usize)
         else {
-            return;
+            return None;
         };
         let line = Line { net, stream, tls: tls.as_deref_mut(), tls_buffers };
-        let Inbound::Frames(receiver) = inbound else { return };
+        let Inbound::Frames(receiver) = inbound else { return None };
         world.heard(id);
         let mut events = receiver.receive(bytes);
         match handle_events(handler, world, id, &mut events, line) {
-            Handled::All => {}
-            Handled::Some if events.has_more() => {
-                let waiting = events.remaining();
-                let waiting = bytes.len().checked_sub(waiting).and_then(|at| bytes.get(at..));
-                *unread = waiting.map(|it| Box::new(it.to_vec()));
+            Handled::All => None,
+            Handled::Some if events.has_more() => Some(events.remaining()),
+            Handled::Some => None,
+            Handled::Closed => {
+                *inbound = Inbound::Nothing;
+                None
             }
-            Handled::Some => {}
-            Handled::Closed => *inbound = Inbound::Nothing,
         }
     }
 
@@ -519,7 +529,9 @@ fn handle_event<H: Handler, N: Net>(
     deliver: bool,
     line: &mut Line<'_, N>,
 ) -> Handled {
-    world.have_taken(id);
+    if !matches!(event, Event::Part(part) if !part.last) {
+        world.have_taken(id);
+    }
     match *event {
         Event::Part(part) if deliver => {
             world.heard_messages(id);

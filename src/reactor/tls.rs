@@ -215,7 +215,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         }
         let mut plain = std::mem::take(&mut tls_buffers.plain);
         plain.clear();
-        let was_established = tls.is_established();
+        let (was_established, had_failed) = (tls.is_established(), tls.session.is_failed());
         let received = tls.receive(bytes, &mut plain);
         let (established, closed) = (tls.is_established(), tls.is_closed());
         let flushed = tls.flush(net, &mut socket.stream);
@@ -240,6 +240,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         }
         self.tls_buffers.plain = plain;
         match received {
+            Err(_) if had_failed => {}
             Err(error) => self.tls_failed(id, error),
             Ok(()) if closed => {
                 // That is read behind what waits to be handled.

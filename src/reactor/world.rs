@@ -148,7 +148,9 @@ impl<S> Slot<S> {
             State::Open { sender, .. } => sender.held_bytes(),
             State::Opening { .. } | State::Ending { .. } => 0,
         };
-        self.waiting_bytes() + self.held.as_ref().map_or(0, |held| held.bytes()) + sender
+        let outbox = self.outbox.as_ref().map_or(0, |outbox| outbox.held_bytes());
+        let held = self.held.as_ref().map_or(0, |held| held.bytes());
+        outbox + held + sender
     }
 
     fn deadline(&self, limits: &Limits) -> Option<Instant> {

@@ -95,7 +95,8 @@ fn who_is_turned_away_for_want_of_descriptors_is_counted() {
         world.net.connect(ADDRESS);
     }
     world.pass(Duration::from_secs(1));
-    assert_eq!(counters(&mut world).refused.descriptors, 3);
+    let counted = counters(&mut world);
+    assert_eq!((counted.refused.descriptors, counted.accepted), (3, 3));
 }
 
 #[test]
@@ -311,4 +312,132 @@ fn a_peer_that_is_too_fast_in_its_end_is_let_go_of_in_time() {
     assert!(!peer.is_dropped());
     world.pass(Duration::from_secs(2));
     assert!(peer.is_dropped());
+}
+
+#[test]
+fn a_peer_that_is_too_fast_after_its_close_is_let_go_of_in_time() {
+    let mut limits = Limits::default();
+    limits.bytes_per_second_max = Some(1024);
+    let mut world = World::new(limits);
+    let peer = world.open();
+    peer.write(&frame(0x88, b""));
+    world.run();
+    assert!(!peer.read().is_empty() && peer.is_ended());
+    peer.write(&[0; 1025]);
+    world.pass(Duration::from_secs(6));
+    assert!(peer.is_dropped());
+}
+
+#[test]
+fn a_handshake_takes_no_tokens_in_whatever_place() {
+    let mut limits = Limits::default();
+    limits.bytes_per_second_max = Some(100);
+    let mut world = World::new(limits);
+    for _ in 0..3 {
+        let peer = world.open();
+        peer.reset();
+        world.run();
+    }
+    assert_eq!(counters(&mut world).rate_pauses, 0);
+}
+
+#[test]
+fn parts_of_one_message_are_one_message() {
+    let mut limits = Limits::default();
+    limits.messages_per_second_max = Some(10);
+    let mut world = World::new(limits);
+    let peer = world.open();
+    peer.write(&text("parts"));
+    world.run_some(4);
+    for piece in frame(0x82, &[7; 5000]).chunks(100) {
+        peer.write(piece);
+        world.run_some(2);
+    }
+    let counted = counters(&mut world);
+    assert_eq!((counted.messages_received, counted.rate_pauses), (2, 0));
+}
+
+#[test]
+fn odd_limits_are_counted_as_what_they_are_and_keep_nobody_awake() {
+    let mut limits = Limits::default();
+    limits.messages_per_second_max = Some(0);
+    let mut world = World::new(limits);
+    let peer = world.open();
+    peer.write(&text("echo").repeat(20));
+    world.pass(Duration::from_secs(8));
+    assert!(counters(&mut world).rate_pauses < 20);
+
+    let mut limits = Limits::default();
+    limits.handshakes_per_address_max = 0;
+    let mut world = World::new(limits);
+    world.net.connect(ADDRESS);
+    world.run();
+    let refused = counters(&mut world).refused;
+    assert_eq!((refused.connections_of_address, refused.handshakes_of_address), (0, 1));
+}
+
+/// What 40 peers do, each something else, under all limits at once.
+fn mixed_peers(world: &mut World, seed: u64) -> Vec<Peer> {
+    let mut peers = Vec::new();
+    for n in 0..40u64 {
+        let from = format!("192.0.2.{}:1", n % 4);
+        let peer = world.net.connect_from(ADDRESS, from.parse().unwrap());
+        let kind = (n * 7 + seed) % 9;
+        peer.write(&REQUEST[..if kind == 0 { 60 } else { REQUEST.len() }]);
+        if n % 4 != 0 {
+            world.run_some(10);
+        }
+        match kind {
+            1 => peer.write(&text("burst 30000").repeat(3)),
+            2 => peer.write(&frame(0x82, &[7; 20_000])[..19_000]),
+            3 => peer.write(&[text("subscribe news"), text("publish news").repeat(60)].concat()),
+            4 => peer.write(&[frame(0x88, b""), vec![0; 60_000]].concat()),
+            5 => peer.reset(),
+            6 => peer.write(&[text("part a"), frame(0x89, b"x").repeat(100)].concat()),
+            7 => peer.write(&[text("close bye"), frame(0x89, b"x").repeat(10)].concat()),
+            _ => peer.end(),
+        }
+        peers.push(peer);
+        if n % 5 == 0 {
+            world.net.advance(Duration::from_millis(100));
+            world.run_some(10);
+        }
+    }
+    peers
+}
+
+#[test]
+fn nothing_is_counted_any_more_when_all_have_gone() {
+    for seed in 0..40 {
+        let mut limits = Limits::default();
+        limits.held_bytes_max = 60_000;
+        limits.bytes_per_second_max = Some(20_000);
+        limits.messages_per_second_max = Some(40);
+        limits.connections_per_address_max = 6;
+        limits.handshakes_per_address_max = 4;
+        let mut world = World::with_seed(limits, seed);
+        (world.net.sim().odds, world.net.sim().capacity) = (Odds::rough(seed % 2 == 0), 5000);
+        let _peers = mixed_peers(&mut world, seed);
+        world.net.sim().odds = Odds::CALM;
+        for _ in 0..40 {
+            world.pass(Duration::from_secs(4));
+        }
+        let count = |start: &str| world.journal().iter().filter(|it| it.starts_with(start)).count();
+        let (opened, ended) = (count("open"), count("close "));
+        let hub = world.reactor.hub();
+        let left = (hub.connections(), hub.handshakes(), hub.held_bytes());
+        assert_eq!((left, opened), ((0, 0, 0), ended), "{seed}");
+        let Counters { opened: counted, closed, .. } = hub.counters().clone();
+        let all = closed.agreed + closed.violation + closed.silent + closed.unanswered;
+        let all = all + closed.not_reading + closed.overload + closed.lost;
+        assert_eq!((counted, all), (opened as u64, ended as u64), "{seed}");
+        // Each address has all its places again.
+        for n in 0..24 {
+            let from = format!("192.0.2.{}:{n}", n % 4);
+            let peer = world.net.connect_from(ADDRESS, from.parse().unwrap());
+            peer.write(REQUEST);
+            world.run_some(10);
+            assert!(peer.read().starts_with(b"HTTP/1.1 101 "), "{seed}");
+        }
+    }
 }

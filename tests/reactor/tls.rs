@@ -96,7 +96,7 @@ impl TlsPeer {
     }
 }
 
-fn world(seed: u64, faults: bool, capacity: usize) -> World {
+pub(super) fn world(seed: u64, faults: bool, capacity: usize) -> World {
     let net = SimNet::new(seed);
     (net.sim().odds, net.sim().capacity) = (Odds::rough(faults), capacity);
     let reactor = Reactor::with_net(Probe::default(), net.clone()).server_tls(server_tls());

@@ -849,3 +849,12 @@ fn order_of_everything_that_is_sent() {
         assert!(ops.next > 20, "seed {seed}: {}", ops.next);
     }
 }
+
+#[test]
+fn a_connection_whose_tls_has_failed_is_counted_once() {
+    let mut world = super::tls::world(1, false, 4_000_000);
+    let peer = world.net.connect(ADDRESS);
+    peer.write(&vec![0x80; 3_000_000]);
+    world.run_some(20);
+    assert_eq!(world.reactor.hub().counters().tls_failures, 1);
+}

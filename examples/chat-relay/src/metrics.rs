@@ -73,7 +73,7 @@ impl Snapshot {
         );
         page.counter(
             "closed",
-            "Connections that were open and ended, by how they ended.",
+            "Connections that ended after they were open, by how they ended.",
             &[
                 ("agreed", closed.agreed),
                 ("violation", closed.violation),

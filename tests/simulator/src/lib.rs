@@ -74,8 +74,13 @@ pub struct Outcome {
     pub failure: Option<String>,
 }
 
-/// Runs the world of a seed.
+/// Runs the world of a seed, on a thread of its own: what a thread has kept from another run would show in this one.
 pub fn run(seed: u64, options: Options) -> Outcome {
+    let ran = std::thread::spawn(move || run_here(seed, options)).join();
+    ran.expect("panics are caught")
+}
+
+fn run_here(seed: u64, options: Options) -> Outcome {
     let mut world = World::new(seed, options.broken, options.lines_max);
     let failure = match catch_unwind(AssertUnwindSafe(|| world.run())) {
         Ok(held) => held.err(),
