@@ -64,29 +64,28 @@ pub struct Limits {
     pub outbox_pause_bytes: usize,
     /// Open connections of one reactor, those in their handshake included. Default 1,000,000; beyond it 503.
     pub connections_max: usize,
-    /// The same, from one address: an IPv4 address, or an IPv6 network of 64 bits. Default 1,000,000, which is no limit of its
-    /// own, since behind a proxy all clients have one address. Where clients connect directly, a few hundred are plenty;
-    /// beyond it 503.
+    /// The same, from one address: an IPv4 address, or an IPv6 network of 64 bits. Default 1,000,000, which is no limit of
+    /// its own, since behind a proxy all clients have one address. Where clients connect directly, a few hundred are
+    /// plenty; beyond it 503. Over TLS, who is over this limit or the three beside it is closed without a word.
     pub connections_per_address_max: usize,
     /// Connections of one reactor that are in their opening handshake. Default 16,384; beyond it 503.
     pub handshakes_max: usize,
     /// The same, from one address, as above: RFC 6455 section 10.4 asks for it. Default 1,024; beyond it 503.
     pub handshakes_per_address_max: usize,
     /// Bytes that all connections of one reactor may hold together: pieces of messages and of requests, what inflates and
-    /// deflates them, text that context takeover keeps, and what waits for sockets that are full. Default 1 GiB. What a handler sends to many, one by
-    /// one, counts at the end of the turn. Beyond it, those that hold the most are
-    /// closed with 1013, or cut where more waits for them already, until the others hold no more than seven eighths.
+    /// deflates them, text that context takeover keeps, and what waits for sockets that are full. Default 1 GiB. Beyond it,
+    /// those that hold the most are closed with 1013, or cut where more waits for them already, until the others hold no
+    /// more than seven eighths. What a handler sends to many, one by one, counts at the end of the turn.
     pub held_bytes_max: usize,
     /// Messages, pings and pongs that an open connection may send in one second, at least 1, and at once after a second
-    /// without. Default `None`,
-    /// which is no limit; a peer that is faster is not read for a while.
+    /// without. Default `None`, which is no limit; a peer that is faster is not read for a while.
     pub messages_per_second_max: Option<u32>,
-    /// Bytes that an open connection may send in one second, at least 1, and at once after a second without. Default `None`, which is no limit; a
-    /// peer that is faster is not read for a while.
+    /// Bytes that an open connection may send in one second, at least 1, and at once after a second without. Default
+    /// `None`, which is no limit; a peer that is faster is not read for a while.
     pub bytes_per_second_max: Option<u32>,
     /// Steps of TLS handshakes in one turn of the loop, each of which may cost a signature: half a millisecond with RSA.
-    /// Default 4, at least 1; the others wait for the next turns, so that a storm of new connections does not stall those that are
-    /// open.
+    /// Default 4, at least 1; the others wait for the next turns, so that a storm of new connections does not stall those
+    /// that are open.
     pub tls_handshakes_per_turn_max: usize,
     /// Tasks from other threads that may wait for the loop. Default 65,536; beyond it the poster gets an error.
     pub posts_max: usize,

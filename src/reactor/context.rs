@@ -93,9 +93,9 @@ impl<'a, S> Context<'a, S> {
         self.world.ping(self.id, payload)
     }
 
-    /// Begins the closing handshake, with a reason of at most 123 bytes. Nothing can be sent after it, but for answers to pings; messages of the
-    /// peer still come until it has answered. [`on_close`](super::Handler::on_close) tells when that is done, or was
-    /// given up.
+    /// Begins the closing handshake, with a reason of at most 123 bytes. Nothing can be sent after it, but for answers to
+    /// pings; messages of the peer still come until it has answered. [`on_close`](super::Handler::on_close) tells when that
+    /// is done, or was given up.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> SendStatus {
         self.world.close(self.id, code, reason)
     }

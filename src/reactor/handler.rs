@@ -130,8 +130,8 @@ pub enum Closed {
     Unanswered,
     /// The peer does not read: more than [`outbox_bytes_max`](crate::Limits::outbox_bytes_max) waited for it.
     NotReading,
-    /// All connections together held more than [`held_bytes_max`](crate::Limits::held_bytes_max), and this one was among those
-    /// that held the most.
+    /// All connections together held more than [`held_bytes_max`](crate::Limits::held_bytes_max), and this one was among
+    /// those that held the most.
     Overload,
     /// The stream ended or failed without a close frame, or the server that was to be reached did not answer in time. Where
     /// TLS has failed, the error is a [`TlsError`](crate::tls::TlsError), inside.

@@ -7,6 +7,7 @@ use super::peer::{Peer, close_code, goodbye};
 use super::server::Server;
 use super::support::deflate::{Deflater, Reader, compressed};
 use super::support::frames::{close_body, frame};
+use super::support::wire::noise;
 
 const TEXT: &str = "{\"one\":1,\"two\":2,\"one and one\":2,\"one and two\":3,\"two and two\":4}";
 /// A decompressor and its window.
@@ -14,18 +15,6 @@ const INFLATER_KIB: u64 = 128;
 
 fn client_frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame(Role::Client, first, payload)
-}
-
-/// Bytes that do not compress.
-fn noise(length: usize) -> Vec<u8> {
-    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
-    let bytes = std::iter::repeat_with(move || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 32) as u8
-    });
-    bytes.take(length).collect()
 }
 
 /// What a message of the server says, which compresses what gets shorter by it.
@@ -87,7 +76,7 @@ fn a_compressed_message_in_fragments_of_one_byte() {
     let server = Server::start("deflate");
     let mut attack = server.attacked();
     server.assert_linear(25_000, |count| {
-        let data = noise(count);
+        let data = noise(0, count);
         let bytes = fragments(&compressed(&data), 1);
         attack.sent += bytes.len();
         let frames = Peer::open_compressed(server.address).say(&bytes);
@@ -105,7 +94,7 @@ fn compressed_frames_of_every_length_around_the_end_of_a_buffer() {
     for around in [125, 4096, 0x1_0000, 256 * 1024] {
         for length in (around - 16..=around + 16).step_by(3) {
             // It does not compress, so that it is about as long as this on the wire.
-            let data = noise(length);
+            let data = noise(0, length);
             let bytes = client_frame(0xC2, &compressed(&data));
             attack.sent += bytes.len();
             let frames = Peer::open_compressed(server.address).say(&bytes);
@@ -123,7 +112,7 @@ fn compressed_frames_of_every_length_around_the_end_of_a_buffer() {
 fn plain_and_incompressible_messages_between_compressed_ones_with_context_takeover() {
     let server = Server::start("deflate takeover");
     let mut attack = server.attacked();
-    let noise = noise(300);
+    let noise = noise(0, 300);
     let (mut deflater, mut bytes) = (Deflater::new(6, (true, 15)), Vec::new());
     for _ in 0..100 {
         bytes.extend(client_frame(0xC1, &deflater.message(TEXT.as_bytes())));
@@ -145,7 +134,7 @@ fn plain_and_incompressible_messages_between_compressed_ones_with_context_takeov
 fn compressed_frames_of_each_length_form_cut_at_every_byte() {
     let server = Server::start("deflate");
     let mut attack = server.attacked();
-    for text in [TEXT.as_bytes(), &noise(300), &noise(70_000)] {
+    for text in [TEXT.as_bytes(), &noise(0, 300), &noise(0, 70_000)] {
         let next = client_frame(0xC1, &compressed(b"next"));
         let bytes = [client_frame(0xC2, &compressed(text)), next, goodbye()].concat();
         for cut in (0..30).chain(bytes.len() - 40..bytes.len()).step_by(2) {

@@ -316,13 +316,18 @@ impl End {
 
     /// Bytes without a pattern, which differ from one message to the next.
     fn noise(&self, length: usize) -> Vec<u8> {
-        let mut state = (self.sent.len() as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        let bytes = std::iter::repeat_with(move || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            (state >> 32) as u8
-        });
-        bytes.take(length).collect()
+        noise(self.sent.len() as u64, length)
     }
+}
+
+/// Bytes that do not compress; each seed has its own.
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = (seed + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let bytes = std::iter::repeat_with(move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 32) as u8
+    });
+    bytes.take(length).collect()
 }
