@@ -28,6 +28,9 @@ pub struct Limits {
     pub fields_max: usize,
     /// Subprotocols, and extensions, that a peer may list. Default 32 of each; beyond it 400.
     pub list_members_max: usize,
+    /// Bytes of the body of a request for no upgrade. Default 64 KiB; where `Content-Length` announces more 413, before
+    /// any of it is read.
+    pub request_body_bytes_max: usize,
 
     /// Bytes of one message, over all its fragments. Default 1 MiB; beyond it close code 1009, at the header that
     /// announces it, or, where the message is compressed, as soon as its text crosses it. A compressed message may also
@@ -43,13 +46,16 @@ pub struct Limits {
     /// newest is answered (RFC 6455 section 5.5.3). Default 1,024; beyond it 1008.
     pub unanswered_pings_max: u32,
 
-    /// From accept, or from the start of connecting, to the end of the opening handshake. A byte does not extend it.
+    /// From accept, or from the start of connecting, to the end of the opening handshake, or of a request's body. A byte
+    /// does not extend it.
     /// Default 10 s; then 408 from a server, an error from a client.
     pub handshake_within: Duration,
     /// Silence after which the peer is asked whether it lives. Default 25 s, less than the minute after which many
     /// proxies forget a connection; `None` never asks.
     pub ping_after: Option<Duration>,
-    /// How long a peer that was asked may stay silent. Default 20 s; then the connection is cut, without a close frame.
+    /// How long a peer that was asked may stay silent, and a peer that is answered by a
+    /// [stream](https://docs.rs/tautline/latest/tautline/reactor/enum.Answer.html) may take nothing of what waits. Default
+    /// 20 s; then the connection is cut, without a close frame.
     pub pong_within: Duration,
     /// Time without a message from the peer; its pongs do not count. Default `None`; then close code 1001.
     pub idle_after: Option<Duration>,
@@ -99,6 +105,7 @@ impl Default for Limits {
             field_line_bytes_max: 8 * 1024,
             fields_max: 100,
             list_members_max: 32,
+            request_body_bytes_max: 64 * 1024,
             message_bytes_max: 1024 * 1024,
             fragments_max: 131_072,
             empty_fragments_max: 64,

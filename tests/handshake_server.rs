@@ -675,6 +675,58 @@ fn an_upgrade_with_a_body_or_an_expectation_is_refused() {
     assert_upgrades([("15: no body", with(&["Content-Length: 0"]))]);
 }
 
+/// RFC 9112 sections 6.1 to 6.3.
+#[test]
+fn the_body_of_what_is_no_upgrade_has_one_plain_length_or_is_refused() {
+    let post = |fields: &[&str]| {
+        lines(["POST / HTTP/1.1", HOST].into_iter().chain(fields.iter().copied()))
+    };
+    let refused: [(&[&str], u16, Refusal); 22] = [
+        (&["Content-Length:"], 400, Refusal::ContentLength),
+        (&["Content-Length: -1"], 400, Refusal::ContentLength),
+        (&["Content-Length: +1"], 400, Refusal::ContentLength),
+        (&["Content-Length: 1 1"], 400, Refusal::ContentLength),
+        (&["Content-Length: 0x1"], 400, Refusal::ContentLength),
+        (&["Content-Length: 1.0"], 400, Refusal::ContentLength),
+        (&["Content-Length: 5, 5"], 400, Refusal::ContentLength),
+        (&["Content-Length: 5", "Content-Length: 5"], 400, Refusal::Repeated("Content-Length")),
+        (&["Content-Length: 5", "Content-Length: 6"], 400, Refusal::Repeated("Content-Length")),
+        (&["Content-Length: 65537"], 413, Refusal::BodyTooLong),
+        (&["Content-Length: 18446744073709551615"], 413, Refusal::BodyTooLong),
+        (&["Content-Length: 99999999999999999999999"], 413, Refusal::BodyTooLong),
+        (&["Transfer-Encoding: chunked"], 411, Refusal::Chunked),
+        (&["Transfer-Encoding: CHUNKED"], 411, Refusal::Chunked),
+        (&["Transfer-Encoding: gzip, chunked"], 501, Refusal::TransferCoding),
+        (&["Transfer-Encoding: gzip", "Transfer-Encoding: chunked"], 501, Refusal::TransferCoding),
+        (&["Transfer-Encoding: chunked, chunked"], 501, Refusal::TransferCoding),
+        (&["Transfer-Encoding: chunked, gzip"], 400, Refusal::Framing),
+        (&["Transfer-Encoding: identity"], 400, Refusal::Framing),
+        (&["Transfer-Encoding:"], 400, Refusal::Framing),
+        (&["Transfer-Encoding: chunked", "Content-Length: 0"], 400, Refusal::Framing),
+        (&["Content-Length: 5", "Transfer-Encoding: xchunked"], 400, Refusal::Framing),
+    ];
+    for (fields, status, refusal) in refused {
+        assert_refused([(fields[0], post(fields), status, refusal)]);
+    }
+    let taken: [(&[&str], usize, bool); 6] = [
+        (&[], 0, false),
+        (&["Content-Length: 0"], 0, false),
+        (&["Content-Length: 0005"], 5, false),
+        (&["Content-Length: 65536", "Expect: 100-Continue"], 65_536, true),
+        (&["Content-Length: 5", "Expect: 200-continue"], 5, false),
+        (&["Expect: 100-continue"], 0, true),
+    ];
+    for (fields, body_bytes, expects_continue) in taken {
+        default_policy(|policy| {
+            let bytes = post(fields);
+            let opening = ServerHandshake::new().receive(&bytes, policy).unwrap().unwrap().1;
+            let Opening::Plain(request) = opening else { panic!("{fields:?}") };
+            let told = (request.body_bytes(), request.expects_continue(), request.body());
+            assert_eq!(told, (body_bytes, expects_continue, b"".as_slice()), "{fields:?}");
+        });
+    }
+}
+
 #[test]
 fn bytes_after_the_head_are_left_to_the_caller() {
     default_policy(|policy| {
@@ -926,6 +978,9 @@ fn every_refusal_closes_states_its_length_and_repeats_nothing() {
         (Refusal::Head(HeadError::HeadTooLong), "431 Request Header Fields Too Large"),
         (Refusal::Head(HeadError::Tls), "400 Bad Request"),
         (Refusal::Method, "405 Method Not Allowed"),
+        (Refusal::Chunked, "411 Length Required"),
+        (Refusal::BodyTooLong, "413 Content Too Large"),
+        (Refusal::TransferCoding, "501 Not Implemented"),
         (Refusal::Expectation, "417 Expectation Failed"),
         (Refusal::Protocol, "426 Upgrade Required"),
         (Refusal::OriginNotAllowed, "403 Forbidden"),

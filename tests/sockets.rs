@@ -8,15 +8,17 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tautline::client::ClientError;
-use tautline::handshake::ClientRequest;
-use tautline::reactor::{Closed, Context, Handle, Handler};
+use tautline::handshake::{ClientRequest, HttpRequest, Response, Status};
+use tautline::reactor::{Answer, Closed, ConnectionId, Context, Handle, Handler};
 use tautline::{
     Client, CloseCode, Limits, Message, Origins, OwnedMessage, Part, Reactor, Violation,
 };
 
-/// Sends back what comes; `publish …` goes to all, `dial PORT` makes a connection of the server's own.
+/// Sends back what comes; `publish …` goes to all, `dial PORT` makes a connection of the server's own. What is posted goes
+/// to all who read the events.
 #[derive(Default)]
 struct Echo {
+    readers: Vec<ConnectionId>,
     /// What connections that the server made itself were told.
     heard: Vec<String>,
     closed: Vec<String>,
@@ -24,6 +26,27 @@ struct Echo {
 
 impl Handler for Echo {
     type Session = bool;
+
+    fn on_request(
+        &mut self,
+        cx: &mut Context<'_, bool>,
+        request: &HttpRequest<'_>,
+        _: SocketAddr,
+    ) -> Answer {
+        if request.method() == "GET" {
+            self.readers.push(cx.id());
+            return Answer::Stream(Response::new(Status::OK).text("hello"));
+        }
+        for &reader in &self.readers {
+            if let Some(mut reader) = cx.connection(reader) {
+                match request.body() {
+                    b"" => reader.finish(),
+                    event => reader.write(event),
+                };
+            }
+        }
+        Response::new(Status::NO_CONTENT).into()
+    }
 
     fn on_open(&mut self, cx: &mut Context<'_, bool>) {
         cx.subscribe("all");
@@ -118,6 +141,58 @@ impl Drop for Server {
 
 fn text(text: &str) -> Option<OwnedMessage> {
     Some(OwnedMessage::Text(text.into()))
+}
+
+/// Posts an event, as a client that waits to be told to go on.
+fn post(server: &Server, event: &[u8]) {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n";
+    write!(stream, "{head}Content-Length: {}\r\n\r\n", event.len()).unwrap();
+    if !event.is_empty() {
+        let mut told = [0; 25];
+        stream.read_exact(&mut told).unwrap();
+        assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
+    }
+    stream.write_all(event).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+}
+
+#[test]
+fn what_is_posted_goes_to_those_who_read_a_stream_until_it_is_finished_or_they_leave() {
+    let server = Server::start();
+    let read = |stream: &mut TcpStream, expected: &[u8]| {
+        let mut got = vec![0; expected.len()];
+        stream.read_exact(&mut got).unwrap();
+        assert!(got == expected, "{}", String::from_utf8_lossy(&got));
+    };
+    let head = b"HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut readers = [(); 2].map(|()| TcpStream::connect(server.address).unwrap());
+    for reader in &mut readers {
+        reader.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").unwrap();
+        read(reader, &[head.as_slice(), b"5\r\nhello\r\n"].concat());
+    }
+    let large = vec![b'x'; 60_000];
+    post(&server, b"small");
+    post(&server, &large);
+    let [mut stays, mut leaves] = readers;
+    for reader in [&mut stays, &mut leaves] {
+        read(reader, b"5\r\nsmall\r\nea60\r\n");
+        read(reader, &large);
+        read(reader, b"\r\n");
+    }
+    drop(leaves);
+    while server.ask(|echo| echo.closed.is_empty()) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    post(&server, b"");
+    let mut rest = Vec::new();
+    stays.read_to_end(&mut rest).unwrap();
+    assert_eq!(rest, b"0\r\n\r\n");
+    let closed = server.ask(|echo| echo.closed.clone());
+    assert!(closed[0].starts_with("the connection was lost"), "{closed:?}");
+    assert_eq!(closed[1..], ["closed without a code"]);
 }
 
 #[test]

@@ -43,6 +43,16 @@ pub enum Refusal {
     OriginNotAllowed,
     /// An upgrade with a body: 400.
     Body,
+    /// A `Content-Length` that is not one number: 400.
+    ContentLength,
+    /// `Content-Length` and `Transfer-Encoding` both, or a `Transfer-Encoding` that does not end with `chunked`: 400.
+    Framing,
+    /// A body in chunks, whose length is not told beforehand: 411.
+    Chunked,
+    /// A body with another transfer coding than chunks: 501.
+    TransferCoding,
+    /// A body of more than [`request_body_bytes_max`](crate::Limits::request_body_bytes_max): 413.
+    BodyTooLong,
     /// An upgrade with `Expect`: 417.
     Expectation,
     /// `Sec-WebSocket-Protocol` is not a list of tokens, each once: 400.
@@ -87,6 +97,8 @@ impl Refusal {
             | Self::HostInvalid
             | Self::Key
             | Self::Body
+            | Self::ContentLength
+            | Self::Framing
             | Self::Subprotocols
             | Self::TooManySubprotocols
             | Self::Extensions
@@ -96,6 +108,9 @@ impl Refusal {
             Self::OriginInvalid | Self::OriginRepeated | Self::OriginNotAllowed => {
                 Status::FORBIDDEN
             }
+            Self::Chunked => Status::LENGTH_REQUIRED,
+            Self::BodyTooLong => Status::CONTENT_TOO_LARGE,
+            Self::TransferCoding => Status::NOT_IMPLEMENTED,
             Self::Method => Status::METHOD_NOT_ALLOWED,
             Self::Timeout => Status::REQUEST_TIMEOUT,
             Self::Expectation => Status::EXPECTATION_FAILED,
@@ -155,6 +170,11 @@ impl Refusal {
             Self::OriginRepeated => "the Origin field stands twice",
             Self::OriginNotAllowed => "pages of this origin may not connect",
             Self::Body => "an upgrade has no body",
+            Self::ContentLength => "Content-Length is not a number",
+            Self::Framing => "Content-Length and Transfer-Encoding do not tell where the body ends",
+            Self::Chunked => "a body here has a Content-Length",
+            Self::TransferCoding => "this server knows no transfer coding of requests",
+            Self::BodyTooLong => "the body is too long",
             Self::Expectation => "an upgrade has no expectation",
             Self::Subprotocols => "Sec-WebSocket-Protocol is not a list of different tokens",
             Self::TooManySubprotocols => "too many subprotocols",

@@ -12,7 +12,9 @@ use super::{Agreed, server};
 
 /// A plain HTTP request, for a page or a health check; also what an opening [`Request`] is.
 ///
-/// It borrows the head from the buffer of the caller. Its body, if it has one, is the caller's to read.
+/// It borrows the head from the buffer of the caller. Its body follows the head, [`body_bytes`](Self::body_bytes) of it:
+/// the event loop reads it before it hands over the request, so that [`body`](Self::body) has it; whoever drives a
+/// [`ServerHandshake`](super::ServerHandshake) reads it from where the head ends.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpRequest<'h> {
     pub(crate) method: &'h str,
@@ -23,6 +25,9 @@ pub struct HttpRequest<'h> {
     pub(crate) origin: Option<Origin<'h>>,
     pub(crate) fields: Fields<'h>,
     pub(crate) client_certificate: Option<&'h [u8]>,
+    pub(crate) body_bytes: usize,
+    pub(crate) expects_continue: bool,
+    pub(crate) body: &'h [u8],
 }
 
 impl<'h> HttpRequest<'h> {
@@ -75,6 +80,23 @@ impl<'h> HttpRequest<'h> {
     /// All fields.
     pub fn fields(&self) -> Fields<'h> {
         self.fields
+    }
+
+    /// The body, whole, as a [`Handler`](https://docs.rs/tautline/latest/tautline/reactor/trait.Handler.html) gets it;
+    /// empty where the request has none.
+    pub fn body(&self) -> &'h [u8] {
+        self.body
+    }
+
+    /// How many bytes of body follow the head: what `Content-Length` says, and 0 without one (RFC 9112 section 6.3). No
+    /// more than [`request_body_bytes_max`](crate::Limits::request_body_bytes_max).
+    pub fn body_bytes(&self) -> usize {
+        self.body_bytes
+    }
+
+    /// Whether the client waits for `100 Continue` before it sends the body (RFC 9110 section 10.1.1).
+    pub fn expects_continue(&self) -> bool {
+        self.expects_continue
     }
 }
 

@@ -48,6 +48,10 @@ impl Status {
     pub const CONFLICT: Self = Self(409);
     /// 410
     pub const GONE: Self = Self(410);
+    /// 411
+    pub const LENGTH_REQUIRED: Self = Self(411);
+    /// 413
+    pub const CONTENT_TOO_LARGE: Self = Self(413);
     /// 414
     pub const URI_TOO_LONG: Self = Self(414);
     /// 417
@@ -60,6 +64,8 @@ impl Status {
     pub const FIELDS_TOO_LARGE: Self = Self(431);
     /// 500
     pub const INTERNAL_SERVER_ERROR: Self = Self(500);
+    /// 501
+    pub const NOT_IMPLEMENTED: Self = Self(501);
     /// 503
     pub const SERVICE_UNAVAILABLE: Self = Self(503);
     /// 505
@@ -96,12 +102,15 @@ impl Status {
             408 => "Request Timeout",
             409 => "Conflict",
             410 => "Gone",
+            411 => "Length Required",
+            413 => "Content Too Large",
             414 => "URI Too Long",
             417 => "Expectation Failed",
             426 => "Upgrade Required",
             429 => "Too Many Requests",
             431 => "Request Header Fields Too Large",
             500 => "Internal Server Error",
+            501 => "Not Implemented",
             503 => "Service Unavailable",
             505 => "HTTP Version Not Supported",
             _ => "",
@@ -180,6 +189,20 @@ impl Response {
 
     /// Appends the answer to `out`; without its body where `head_only` says that the method was `HEAD`.
     pub fn write(&self, head_only: bool, out: &mut Vec<u8>) {
+        let length = self.body.len().to_string();
+        self.write_head(("Content-Length", length.as_bytes()), out);
+        if self.has_body() && !head_only {
+            out.extend_from_slice(&self.body);
+        }
+    }
+
+    /// Whether its status allows for a body (RFC 9110 section 6.4.1).
+    pub(crate) fn has_body(&self) -> bool {
+        !matches!(self.status, Status::NO_CONTENT | Status::NOT_MODIFIED)
+    }
+
+    /// Appends the head; `framing` is the field that tells where the body ends, which is left out where there is none.
+    pub(crate) fn write_head(&self, framing: (&str, &[u8]), out: &mut Vec<u8>) {
         out.extend_from_slice(b"HTTP/1.1 ");
         out.extend_from_slice(self.status.to_string().as_bytes());
         // Who sends Upgrade says so in Connection (RFC 9110 section 7.8).
@@ -187,15 +210,17 @@ impl Response {
             Status::UPGRADE_REQUIRED => b"\r\nConnection: close, Upgrade\r\n",
             _ => b"\r\nConnection: close\r\n".as_slice(),
         });
-        let has_body = !matches!(self.status, Status::NO_CONTENT | Status::NOT_MODIFIED);
-        if has_body {
-            write_field("Content-Length", self.body.len().to_string().as_bytes(), out);
+        if self.has_body() {
+            write_field(framing.0, framing.1, out);
         }
         self.fields.write(out);
         out.extend_from_slice(b"\r\n");
-        if has_body && !head_only {
-            out.extend_from_slice(&self.body);
-        }
+    }
+
+    /// The body that was set.
+    #[cfg(feature = "reactor")]
+    pub(crate) fn body_bytes(&self) -> &[u8] {
+        &self.body
     }
 
     pub(crate) fn push_own(&mut self, name: &'static str, value: &'static str) {

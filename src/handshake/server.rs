@@ -112,9 +112,13 @@ fn parse<'h>(head: &'h [u8], policy: &Policy<'_>) -> Result<Opening<'h>, Refusal
         origin: seen.origin.map(parse_origin).transpose()?,
         fields: Fields::of_head(head),
         client_certificate: None,
+        body_bytes: 0,
+        expects_continue: seen.expects_continue,
+        body: &[],
     };
     if !seen.wants_upgrade() {
-        return Ok(Opening::Plain(http));
+        let body_bytes = body_bytes(&seen, policy.limits)?;
+        return Ok(Opening::Plain(HttpRequest { body_bytes, ..http }));
     }
     let key = check_upgrade(&http, &seen, policy)?;
     if seen.protocols {
@@ -134,8 +138,10 @@ struct Seen<'h> {
     version: Option<&'h [u8]>,
     origin: Option<&'h [u8]>,
     content_length: Option<&'h [u8]>,
-    transfer_encoding: bool,
+    transfer_codings: usize,
+    last_coding_is_chunked: bool,
     expect: bool,
+    expects_continue: bool,
     protocols: bool,
     extensions: bool,
     connection_upgrade: bool,
@@ -164,9 +170,15 @@ impl<'h> Seen<'h> {
         } else if is("content-length") {
             set(&mut self.content_length, value, Refusal::Repeated("Content-Length"))?;
         } else if is("transfer-encoding") {
-            self.transfer_encoding = true;
+            for member in members(value) {
+                self.transfer_codings += 1;
+                self.last_coding_is_chunked = member.eq_ignore_ascii_case(b"chunked");
+            }
+            // An empty one is one that is not known.
+            self.transfer_codings = self.transfer_codings.max(1);
         } else if is("expect") {
             self.expect = true;
+            self.expects_continue |= value.eq_ignore_ascii_case(b"100-continue");
         } else if is(PROTOCOL) {
             self.protocols = true;
         } else if is(EXTENSIONS) {
@@ -228,13 +240,33 @@ fn check_upgrade(
         return Err(Refusal::OriginNotAllowed);
     }
     // A body could be taken for frames, or frames for a body.
-    if seen.transfer_encoding || seen.content_length.is_some_and(|length| length != b"0") {
+    if seen.transfer_codings > 0 || seen.content_length.is_some_and(|length| length != b"0") {
         return Err(Refusal::Body);
     }
     if seen.expect {
         return Err(Refusal::Expectation);
     }
     Ok(key)
+}
+
+/// How many bytes of body follow the head of what is no upgrade (RFC 9112 sections 6.1 to 6.3). Where two could understand
+/// it in two ways, nobody has to: all but one plain number is refused.
+fn body_bytes(seen: &Seen<'_>, limits: &Limits) -> Result<usize, Refusal> {
+    match (seen.transfer_codings, seen.content_length) {
+        (0, None) => Ok(0),
+        (0, Some(digits)) if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) => {
+            Err(Refusal::ContentLength)
+        }
+        (0, Some(digits)) => {
+            let bytes = std::str::from_utf8(digits).ok().and_then(|it| it.parse().ok());
+            let bytes = bytes.filter(|bytes| *bytes <= limits.request_body_bytes_max);
+            bytes.ok_or(Refusal::BodyTooLong)
+        }
+        (_, Some(_)) => Err(Refusal::Framing),
+        (_, None) if !seen.last_coding_is_chunked => Err(Refusal::Framing),
+        (1, None) => Err(Refusal::Chunked),
+        (_, None) => Err(Refusal::TransferCoding),
+    }
 }
 
 //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1

@@ -44,7 +44,8 @@
 //! # 4 Memory
 //!
 //! A connection at rest holds no buffer. What it may hold otherwise is bounded before it is allocated: a head by
-//! [`head_bytes_max`](crate::Limits::head_bytes_max), a message by
+//! [`head_bytes_max`](crate::Limits::head_bytes_max), a request's body by
+//! [`request_body_bytes_max`](crate::Limits::request_body_bytes_max), a message by
 //! [`message_bytes_max`](crate::Limits::message_bytes_max) before and after inflating, its fragments by
 //! [`fragments_max`](crate::Limits::fragments_max), output by
 //! [`outbox_bytes_max`](crate::Limits::outbox_bytes_max), pongs by one. All connections of a loop together hold
@@ -56,7 +57,9 @@
 //! `attacks::frames::a_message_that_never_ends`,
 //! `reactor::admission::where_all_hold_too_much_those_that_hold_the_most_are_told_to_come_back`,
 //! `reactor::admission::where_all_hold_too_much_peers_that_do_not_read_are_cut`,
-//! `reactor::admission::half_a_head_counts_and_gives_way`; and no message costs an allocation:
+//! `reactor::admission::half_a_head_counts_and_gives_way`,
+//! `reactor::bodies::a_body_over_the_limit_is_refused_at_its_head_and_one_at_the_limit_is_not`,
+//! `reactor::bodies::bodies_that_hold_too_much_together_give_way`; and no message costs an allocation:
 //! `reactor::allocations::a_message_that_lies_whole_in_a_read_is_echoed_without_an_allocation`.
 //!
 //! # 5 An end
@@ -64,11 +67,16 @@
 //! The opening handshake has [`handshake_within`](crate::Limits::handshake_within), which no byte extends; a silent peer
 //! is asked after [`ping_after`](crate::Limits::ping_after) and cut after
 //! [`pong_within`](crate::Limits::pong_within); a close frame that is not answered ends after
-//! [`close_within`](crate::Limits::close_within), and so does a stream that the peer does not end. Deadlines are never
-//! early, and at most one tick of 8 ms and one turn late.
+//! [`close_within`](crate::Limits::close_within), and so does a stream that the peer does not end. A plain request that is
+//! answered by a [stream](crate::reactor::Answer::Stream) has no end of its own: it ends with the client, with the
+//! application, or where the client takes nothing of what waits for [`pong_within`](crate::Limits::pong_within).
+//! Deadlines are never early, and at most one tick of 8 ms and one turn late.
 //!
 //! `attacks::connections::a_head_of_one_byte_at_a_time_that_never_ends`,
-//! `attacks::connections::peers_that_are_silent_or_half_open_or_never_answer_a_close`.
+//! `attacks::connections::peers_that_are_silent_or_half_open_or_never_answer_a_close`,
+//! `reactor::bodies::a_body_that_does_not_come_in_time_is_408_and_holds_nothing_any_more`,
+//! `reactor::streams::a_client_that_is_gone_is_told_once`,
+//! `reactor::streams::a_peer_that_never_reads_is_cut_by_the_limit_or_in_time`.
 //!
 //! # 6 Others
 //!
@@ -114,7 +122,8 @@
 //! What [`send`](crate::reactor::Context::send) said is [`Sent`](crate::reactor::SendStatus::Sent) or
 //! [`Queued`](crate::reactor::SendStatus::Queued) reaches the peer in order, or the connection's end is reported:
 //! [`on_close`](crate::reactor::Handler::on_close) is called once for each connection that was open or was to be made,
-//! and nothing after it.
+//! and nothing after it. So it is with the chunks of a [stream](crate::reactor::Answer::Stream):
+//! `reactor::streams::all_holds_for_streams_under_the_faults_of_three_hundred_seeds`.
 //!
 //! The simulator has loops that listen and loops that connect, plain, compressed and over TLS, and peers that misbehave,
 //! in one world with one clock: sockets with small buffers, partial reads and writes, interruptions, resets, descriptors

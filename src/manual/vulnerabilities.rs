@@ -234,9 +234,12 @@
 //! read as something else by another server in the chain.
 //!
 //! An upgrade with a body, or with bytes behind it, is 400: RFC 6455 section 4.1 has the client wait. One
-//! connection carries one request.
+//! connection carries one request. What is no upgrade may have a body with one plain `Content-Length`; every other way
+//! to say where it ends is refused, since two servers may read it in two ways.
 //!
-//! Test: `attacks::heads::frames_pipelined_before_the_101_and_an_upgrade_with_a_body`.
+//! Tests: `attacks::heads::frames_pipelined_before_the_101_and_an_upgrade_with_a_body`,
+//! `handshake_server::the_body_of_what_is_no_upgrade_has_one_plain_length_or_is_refused`,
+//! `reactor::bodies::what_is_behind_a_body_is_no_part_of_it_and_no_second_request`.
 //!
 //! ## Pages of other sites
 //!

@@ -131,6 +131,20 @@ impl<'a, S> Context<'a, S> {
         self.world.topics.publish(topic, message.into().into(), Some(self.id));
     }
 
+    /// Sends a piece of an answer that is a [stream](super::Answer::Stream), as one chunk (RFC 9112 section 7.1);
+    /// nothing for no bytes. [`NotOpen`](super::Dropped::NotOpen) on a WebSocket, inside of
+    /// [`on_request`](super::Handler::on_request), and once the answer is finished.
+    pub fn write(&mut self, bytes: &[u8]) -> SendStatus {
+        self.world.write_to_stream(self.id, bytes)
+    }
+
+    /// Says that an answer that is a [stream](super::Answer::Stream) is whole. Once that is written,
+    /// [`on_close`](super::Handler::on_close) is told [`Agreed`](super::Closed::Agreed) without a code, and the connection
+    /// ends. [`NotOpen`](super::Dropped::NotOpen) where [`write`](Self::write) would say so.
+    pub fn finish(&mut self) -> SendStatus {
+        self.world.finish_stream(self.id)
+    }
+
     /// How many bytes wait for the peer because its socket is full.
     pub fn waiting_bytes(&self) -> usize {
         self.world.slots.get(self.id).map_or(0, Slot::waiting_bytes)
@@ -163,7 +177,7 @@ impl<'a, S> Hub<'a, S> {
     }
 
     fn into_connection(self, id: ConnectionId) -> Option<Context<'a, S>> {
-        let open = matches!(self.world.slots.get(id)?.state, State::Open { .. });
+        let open = self.world.slots.get(id)?.is_open();
         open.then_some(Context::new(self.world, id))
     }
 
@@ -238,8 +252,8 @@ impl<'a, S> Hub<'a, S> {
         if request.url().is_secure() { Err(ConnectError::NoTls) } else { Ok(None) }
     }
 
-    /// Ends the loop: nothing more is accepted, each connection is closed with 1001, one after the other over the time
-    /// given, so that they do not all come back at once; then [`run`](super::Reactor::run) returns.
+    /// Ends the loop: nothing more is accepted, each connection is closed with 1001, or its answer finished, one after the
+    /// other over the time given, so that they do not all come back at once; then [`run`](super::Reactor::run) returns.
     pub fn shutdown(&mut self, within: Duration) {
         self.world.shutdown.get_or_insert(within);
     }

@@ -16,6 +16,8 @@ pub struct Counters {
     pub opened: u64,
     /// Requests for no upgrade, which [`on_request`](super::Handler::on_request) answered.
     pub requests: u64,
+    /// Those of them that are answered by a [stream](super::Answer::Stream).
+    pub streams: u64,
     /// Messages received, whole ones and those in parts; counted when the run of bytes that they came in is handled.
     pub messages_received: u64,
     /// Messages sent, each subscriber's copy of a publication among them.
@@ -33,7 +35,7 @@ pub struct Counters {
     pub tls_failures: u64,
     /// Connections that never opened.
     pub refused: RefusedCounters,
-    /// Connections that were open, or were to be made, by how they ended.
+    /// Connections that were open, or were to be made, or answered by a stream, by how they ended.
     pub closed: ClosedCounters,
 }
 
@@ -62,11 +64,11 @@ pub struct RefusedCounters {
     pub by_handler: u64,
 }
 
-/// Connections that were open, or were to be made, by how they ended: the variants of [`Closed`].
+/// Connections that were open, or were to be made, or answered by a stream, by how they ended: the variants of [`Closed`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClosedCounters {
-    /// [`Closed::Agreed`].
+    /// [`Closed::Agreed`]; streams that were finished among them.
     pub agreed: u64,
     /// [`Closed::Violation`].
     pub violation: u64,

@@ -5,6 +5,7 @@ use std::io;
 use std::net::SocketAddr;
 
 use super::context::Context;
+use super::stream::Answer;
 use crate::close::CloseCode;
 use crate::connection::{Message, Part};
 use crate::error::Violation;
@@ -34,7 +35,9 @@ pub trait Handler: Sized {
     /// What the application keeps for each connection.
     type Session: Default;
 
-    /// A request that asks for no upgrade, so that one port can serve a page too. It may have any method. Default: 426.
+    /// A request that asks for no upgrade, so that one port can serve a page too. It may have any method. Its
+    /// [body](HttpRequest::body) is whole: it came within [`handshake_within`](crate::Limits::handshake_within), and has
+    /// no more than [`request_body_bytes_max`](crate::Limits::request_body_bytes_max). Default: 426.
     ///
     /// ```
     /// use tautline::handshake::{HttpRequest, Response, Status};
@@ -42,14 +45,24 @@ pub trait Handler: Sized {
     /// fn page(request: &HttpRequest<'_>) -> Response {
     ///     match (request.method(), request.path()) {
     ///         ("GET" | "HEAD", "/") => Response::new(Status::OK).text("<h1>hello</h1>"),
+    ///         ("POST", "/") => Response::new(Status::OK).body(request.body().to_ascii_uppercase()),
     ///         ("GET" | "HEAD", _) => Response::new(Status::NOT_FOUND),
     ///         _ => Response::new(Status::METHOD_NOT_ALLOWED),
     ///     }
     /// }
     /// ```
-    fn on_request(&mut self, request: &HttpRequest<'_>, peer: SocketAddr) -> Response {
-        let _ = (request, peer);
-        Refusal::Protocol.response()
+    ///
+    /// Such a [`Response`] is the answer, or the first of a [stream](Answer::Stream), which goes on for as long as it
+    /// takes. Only on a stream more is to come for this connection, so that only then its id is worth keeping. Other
+    /// connections can be reached from here; this one takes nothing before the answer.
+    fn on_request(
+        &mut self,
+        cx: &mut Context<'_, Self::Session>,
+        request: &HttpRequest<'_>,
+        peer: SocketAddr,
+    ) -> Answer {
+        let _ = (cx, request, peer);
+        Refusal::Protocol.response().into()
     }
 
     /// A valid opening request, whose origin is allowed. Default: accepts it, without a subprotocol, and compressed where
@@ -104,8 +117,8 @@ pub trait Handler: Sized {
         let _ = cx;
     }
 
-    /// A connection ended; called exactly once for each that was opened, and for each that was to be made and was not.
-    /// Nothing can be sent on it any more.
+    /// A connection ended; called exactly once for each that was opened, for each that was to be made and was not, and for
+    /// each that was answered by a [stream](Answer::Stream), but for no other answer. Nothing can be sent on it any more.
     fn on_close(&mut self, cx: &mut Context<'_, Self::Session>, closed: &Closed) {
         let _ = (cx, closed);
     }
@@ -115,7 +128,8 @@ pub trait Handler: Sized {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Closed {
-    /// A close frame went each way. This is what the peer's said.
+    /// A close frame went each way. This is what the peer's said. Or an answer that is a [stream](Answer::Stream) was finished
+    /// and written; there is no code then.
     Agreed {
         /// The peer's code; `None` where its frame was empty.
         code: Option<CloseCode>,
@@ -128,12 +142,13 @@ pub enum Closed {
     Silent,
     /// The peer did not answer a close frame within [`close_within`](crate::Limits::close_within).
     Unanswered,
-    /// The peer does not read: more than [`outbox_bytes_max`](crate::Limits::outbox_bytes_max) waited for it.
+    /// The peer does not read: more than [`outbox_bytes_max`](crate::Limits::outbox_bytes_max) waited for it, or it took
+    /// nothing of a [stream](Answer::Stream) for [`pong_within`](crate::Limits::pong_within).
     NotReading,
     /// All connections together held more than [`held_bytes_max`](crate::Limits::held_bytes_max), and this one was among
     /// those that held the most.
     Overload,
-    /// The stream ended or failed without a close frame, or the server that was to be reached did not answer in time. Where
+    /// The stream ended or failed without a close frame, or before an answer was finished, or the server that was to be reached did not answer in time. Where
     /// TLS has failed, the error is a [`TlsError`](crate::tls::TlsError), inside.
     Lost(io::Error),
     /// A connection that was to be made: the server did not answer as it should.

@@ -38,6 +38,12 @@
 //! A handler that has much to send sends until it is told [`Queued`](SendStatus::Queued), and goes on in
 //! [`on_drain`](Handler::on_drain).
 //!
+//! # Plain HTTP
+//!
+//! A request that asks for no upgrade goes to [`on_request`](Handler::on_request), with its body, which is limited. It is
+//! answered at once, or by a stream of chunks that has the same backpressure: [`Answer`]. Heads are as strict as those of
+//! upgrades: HTTP/1.1 only, one `Content-Length` at most, and no `Transfer-Encoding` in a request.
+//!
 //! # Several cores
 //!
 //! A loop is one thread. A server for several cores runs a loop on each, with a handler of its own, and all of them listen
@@ -61,6 +67,7 @@ mod sending;
 mod sites;
 mod slab;
 mod socket;
+mod stream;
 mod timers;
 #[cfg(feature = "tls")]
 mod tls;
@@ -86,8 +93,9 @@ pub use net::{Net, Ready, Wake};
 pub use sending::{Dropped, SendStatus};
 pub use slab::ConnectionId;
 use socket::Socket;
+pub use stream::Answer;
 use tls::TlsBuffers;
-use world::{Slot, State, World};
+use world::{State, World};
 
 use crate::close::CloseCode;
 use crate::connection::Due;
@@ -360,6 +368,12 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             State::Opening { .. } => return self.handshake_timed_out(id),
             State::Ending { .. } => return self.world.mark_dirty(id),
             State::Open { deadlines, .. } => deadlines.expire(now, &self.world.limits),
+            State::Streaming(stream) => {
+                if stream.stalled_at.is_some_and(|at| at <= now) {
+                    self.world.cut(id, Closed::NotReading);
+                }
+                Due::Nothing
+            }
         };
         match due {
             Due::Nothing => {}
@@ -387,8 +401,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 self.dial(dial);
             } else if let Some(id) = self.world.drained.pop() {
                 // Where something waits again, it is told once that is written too.
-                let slot = self.world.slots.get(id);
-                if matches!(slot, Some(Slot { state: State::Open { .. }, queued: false, .. })) {
+                if self.world.slots.get(id).is_some_and(|slot| slot.is_open() && !slot.queued) {
                     self.handler.on_drain(&mut Context::new(&mut self.world, id));
                 }
             } else if let Some((id, closed)) = self.world.ended.pop_front() {
@@ -442,6 +455,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 Some(State::Opening { .. }) => self.refuse_at_shutdown(id),
                 Some(State::Open { .. }) => {
                     self.world.close(id, CloseCode::GOING_AWAY, "shutting down");
+                }
+                Some(State::Streaming(_)) => {
+                    self.world.finish_stream(id);
                 }
                 Some(State::Ending { .. }) | None => {}
             }

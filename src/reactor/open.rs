@@ -18,11 +18,16 @@ use crate::handshake::{
     ServerHandshake, Status,
 };
 
-/// A request of which a part has come.
+/// Has a client send the body that it has announced (RFC 9110 section 15.2.1).
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// A request of which a part has come: of its head, or of the body of what is no upgrade.
 #[derive(Default)]
 pub(super) struct Head {
     handshake: ServerHandshake,
     bytes: Vec<u8>,
+    /// The head is whole and a body follows: how many bytes both have.
+    whole_bytes: usize,
 }
 
 /// A connection that is being made.
@@ -36,9 +41,9 @@ pub(super) enum Dialing {
 }
 
 impl Head {
-    /// How many bytes have come.
-    pub(super) fn bytes(&self) -> usize {
-        self.bytes.len()
+    /// How many bytes it holds.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.bytes.capacity()
     }
 }
 
@@ -68,7 +73,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         let certificate = tls.as_ref().and_then(|tls| tls.peer_certificate()).map(<[u8]>::to_vec);
         let (peer, limits) = (*peer, Arc::clone(&self.world.limits));
         // A head that comes in one piece is read where it is.
-        let Head { mut handshake, bytes: mut buffered } =
+        let Head { mut handshake, bytes: mut buffered, whole_bytes } =
             kept.take().map(|it| *it).unwrap_or_default();
         let whole = if buffered.is_empty() {
             bytes
@@ -76,13 +81,18 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             buffered.extend_from_slice(bytes);
             &buffered
         };
+        if whole.len() < whole_bytes {
+            // The head is not read again.
+            *kept = Some(Box::new(Head { handshake, bytes: buffered, whole_bytes }));
+            return;
+        }
         let policy = Policy { limits: &limits, origins: &self.origins, secure };
         match handshake.receive(whole, &policy) {
             Ok(None) => {
                 if buffered.is_empty() {
                     buffered = bytes.to_vec();
                 }
-                *kept = Some(Box::new(Head { handshake, bytes: buffered }));
+                *kept = Some(Box::new(Head { handshake, bytes: buffered, whole_bytes: 0 }));
             }
             //= https://www.rfc-editor.org/rfc/rfc6455#section-4.1
             //# Once the client's opening handshake has been sent, the client MUST
@@ -95,11 +105,23 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 request.http.client_certificate = certificate.as_deref();
                 self.upgrade(id, &request, peer);
             }
-            Ok(Some((_, Opening::Plain(mut request)))) => {
+            Ok(Some((length, Opening::Plain(mut request)))) => {
+                let whole_bytes = length.saturating_add(request.body_bytes());
+                let Some(body) = whole.get(length..whole_bytes) else {
+                    // A client that has sent some of it does not wait (RFC 9110 section 10.1.1).
+                    if request.expects_continue() && length == whole.len() {
+                        self.world.out.extend_from_slice(CONTINUE);
+                    }
+                    if buffered.is_empty() {
+                        buffered = bytes.to_vec();
+                    }
+                    *kept = Some(Box::new(Head { handshake, bytes: buffered, whole_bytes }));
+                    return;
+                };
+                let behind = whole.len() - whole_bytes;
+                request.body = body;
                 request.client_certificate = certificate.as_deref();
-                self.world.counters.requests += 1;
-                let response = self.handler.on_request(&request, peer);
-                self.respond(id, &response, request.method() == "HEAD");
+                self.answer(id, &request, peer, behind);
             }
             Err(refusal) => {
                 self.world.counters.refused.malformed += 1;

@@ -7,7 +7,7 @@ use super::write::{Write, write_behind};
 use crate::connection::{Outgoing, Part, Payload, Prepared, Sender};
 use crate::error::SendError;
 
-/// What became of a message that was to be sent.
+/// What became of a message that was to be sent, or of a chunk of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SendStatus {
     /// It is written when the handler returns. Should the socket turn out to be full, the rest waits, and
@@ -25,7 +25,7 @@ pub enum SendStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Dropped {
-    /// The connection is not open, not yet or not any more.
+    /// The connection is not open, not yet or not any more; or it is no WebSocket, or, for a chunk, no stream.
     NotOpen,
     /// More than [`outbox_bytes_max`](crate::Limits::outbox_bytes_max) waits for this peer; the connection is cut.
     NotReading,
@@ -36,7 +36,11 @@ pub enum Dropped {
 impl<S> Slot<S> {
     /// What became of a message, where so much waits.
     #[inline]
-    fn status(&mut self, written: Result<(), SendError>, much_waits: bool) -> SendStatus {
+    pub(super) fn status(
+        &mut self,
+        written: Result<(), SendError>,
+        much_waits: bool,
+    ) -> SendStatus {
         match written {
             Ok(()) if self.blocked || much_waits => {
                 self.queued = true;

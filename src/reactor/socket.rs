@@ -78,7 +78,7 @@ impl<St> Socket<St> {
     fn held_bytes(&self) -> usize {
         let inbound = match &self.inbound {
             Inbound::Frames(receiver) => receiver.held_bytes(),
-            Inbound::Request(_, head) => head.as_ref().map_or(0, |it| it.bytes()),
+            Inbound::Request(_, head) => head.as_ref().map_or(0, |it| it.held_bytes()),
             Inbound::Answer(dialing) => dialing.held_bytes(),
             Inbound::Nothing => 0,
         };
@@ -116,6 +116,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         if std::mem::replace(&mut slot.blocked, false) {
             // What was written before has reached the peer: it lives.
             self.world.heard(id);
+            self.world.stream_was_taken(id);
             self.flush(id);
             self.world.flush_owed(id);
         }
@@ -265,7 +266,13 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     pub(super) fn lost(&mut self, id: ConnectionId, error: io::Error) {
         match self.world.slots.get(id).map(|slot| &slot.state) {
             Some(State::Ending { .. }) | None => self.world.mark_dirty(id),
-            Some(State::Opening { .. } | State::Open { .. }) => {
+            // It has the answer still to read.
+            Some(State::Streaming(stream))
+                if stream.is_finished() && error.kind() == ErrorKind::UnexpectedEof =>
+            {
+                self.world.mark_dirty(id)
+            }
+            Some(State::Opening { .. } | State::Open { .. } | State::Streaming(_)) => {
                 self.world.cut(id, Closed::Lost(error))
             }
         }
@@ -275,7 +282,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     pub(super) fn receive(&mut self, id: ConnectionId, bytes: &mut [u8]) {
         let Some(Some(socket)) = self.sockets.get_mut(id.index as usize) else { return };
         match &mut socket.inbound {
-            Inbound::Nothing => {}
+            Inbound::Nothing => self.world.ignore(id, bytes.len()),
             Inbound::Request(..) => self.receive_request(id, bytes),
             Inbound::Answer(_) => self.receive_answer(id, bytes),
             Inbound::Frames(_) => self.receive_frames(id, bytes),
@@ -388,6 +395,12 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 }
             }
             State::Open { .. } => slot.queued = true,
+            State::Streaming(_) => {
+                self.world.stream_was_written(id, waits);
+                if self.world.corked != Some(id) && self.may_read(id) {
+                    self.read_later(id);
+                }
+            }
             State::Opening { .. } => {}
         }
     }

@@ -17,6 +17,7 @@ use super::rates::Rates;
 use super::sending::SendStatus;
 use super::sites::{SiteId, Sites};
 use super::slab::{ConnectionId, Slab};
+use super::stream::Stream;
 use super::timers::Timers;
 use super::tls::Tls;
 use super::topics::{Subscriptions, Topics};
@@ -86,6 +87,8 @@ pub(super) enum State {
     Opening { until: Instant },
     /// Open.
     Open { sender: Sender, deadlines: Deadlines },
+    /// A plain request is being answered by a stream.
+    Streaming(Stream),
     /// All is said. What waits is written, and then the peer's end of the stream is waited for.
     Ending { until: Instant },
 }
@@ -146,7 +149,7 @@ impl<S> Slot<S> {
     pub(super) fn held_bytes(&self) -> usize {
         let sender = match &self.state {
             State::Open { sender, .. } => sender.held_bytes(),
-            State::Opening { .. } | State::Ending { .. } => 0,
+            State::Opening { .. } | State::Streaming(_) | State::Ending { .. } => 0,
         };
         let outbox = self.outbox.as_ref().map_or(0, |outbox| outbox.held_bytes());
         let held = self.held.as_ref().map_or(0, |held| held.bytes());
@@ -157,7 +160,13 @@ impl<S> Slot<S> {
         match &self.state {
             State::Opening { until } | State::Ending { until } => Some(*until),
             State::Open { deadlines, .. } => deadlines.next(limits),
+            State::Streaming(stream) => stream.stalled_at,
         }
+    }
+
+    /// Whether the handler can say something on it: it is open, or being answered by a stream.
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.state, State::Open { .. } | State::Streaming(_))
     }
 }
 
@@ -191,7 +200,7 @@ impl<S> World<S> {
     }
 
     /// A time that is so far ahead; one that is too far to be reached is a century.
-    fn after(&self, within: Duration) -> Instant {
+    pub(super) fn after(&self, within: Duration) -> Instant {
         const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
         let at = self.now.checked_add(within.min(CENTURY));
         at.unwrap_or(self.now)
@@ -376,7 +385,7 @@ impl<S> World<S> {
     }
 
     /// A connection has left its opening handshake, if it was in it.
-    fn end_handshake(&mut self, site: Option<SiteId>, before: &State) {
+    pub(super) fn end_handshake(&mut self, site: Option<SiteId>, before: &State) {
         if let (Some(site), State::Opening { .. }) = (site, before) {
             self.sites.end_handshake(site);
         }

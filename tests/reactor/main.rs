@@ -8,6 +8,7 @@ mod allocations;
 #[path = "../tls/authority.rs"]
 #[allow(dead_code, reason = "other tests use the rest")]
 mod authority;
+mod bodies;
 #[cfg(feature = "deflate")]
 mod compressed;
 mod ending;
@@ -23,6 +24,7 @@ mod net;
 mod opening;
 mod pressure;
 mod sending;
+mod streams;
 #[cfg(feature = "tls")]
 mod tls;
 #[cfg(feature = "tls")]
@@ -34,7 +36,9 @@ use std::time::Duration;
 use net::{Odds, Peer, SimNet};
 use tautline::frame::mask;
 use tautline::handshake::{Accept, Agreed, HttpRequest, Refusal, Request, Response, Status};
-use tautline::reactor::{Closed, ConnectionId, Context, Handler, Reactor, SendStatus};
+use tautline::reactor::{
+    Answer, Closed, ConnectionId, Context, Dropped, Handler, Reactor, SendStatus,
+};
 use tautline::{CloseCode, Limits, Message, Part, Prepared, Role};
 
 const ADDRESS: SocketAddr =
@@ -46,6 +50,8 @@ struct Probe {
     journal: Vec<String>,
     statuses: Vec<SendStatus>,
     ids: Vec<ConnectionId>,
+    /// Answers that are streams.
+    streams: Vec<ConnectionId>,
     agreed: Vec<Agreed>,
     /// Published when a connection ends.
     last_words: Option<String>,
@@ -54,11 +60,25 @@ struct Probe {
 impl Handler for Probe {
     type Session = u32;
 
-    fn on_request(&mut self, request: &HttpRequest<'_>, _: SocketAddr) -> Response {
+    fn on_request(
+        &mut self,
+        cx: &mut Context<'_, u32>,
+        request: &HttpRequest<'_>,
+        _: SocketAddr,
+    ) -> Answer {
         self.journal.push(format!("request {} {}", request.method(), request.target()));
         match request.path() {
-            "/page" => Response::new(Status::OK).body(b"<p>hello</p>".as_slice()),
-            _ => Refusal::Protocol.response(),
+            "/echo" => Response::new(Status::OK).body(request.body().to_vec()).into(),
+            "/stream" | "/not-modified" => {
+                assert_eq!(cx.write(b"too early"), SendStatus::Dropped(Dropped::NotOpen));
+                assert_eq!(cx.finish(), SendStatus::Dropped(Dropped::NotOpen));
+                self.streams.push(cx.id());
+                let status = if request.path() == "/stream" { 200 } else { 304 };
+                let first = request.query().unwrap_or_default().to_owned();
+                Answer::Stream(Response::new(Status::new(status).unwrap()).text(first))
+            }
+            "/page" => Response::new(Status::OK).body(b"<p>hello</p>".as_slice()).into(),
+            _ => Refusal::Protocol.response().into(),
         }
     }
 

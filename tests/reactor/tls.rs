@@ -104,6 +104,35 @@ pub(super) fn world(seed: u64, faults: bool, capacity: usize) -> World {
 }
 
 #[test]
+fn an_answer_that_is_a_stream_goes_over_tls_and_so_does_the_body_of_its_request() {
+    for seed in 0..6 {
+        let mut world = world(seed, seed % 2 == 0, [50, 700, 20_000][seed as usize % 3]);
+        let mut peer = TlsPeer::connect(&world.net, rustls::ALL_VERSIONS);
+        let head = "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 3000\r\n\r\n";
+        peer.send(&[head.as_bytes(), &[b'x'; 3000]].concat());
+        while !peer.plain.ends_with(&[b'x'; 3000]) {
+            peer.exchange(&mut world.reactor, 100);
+        }
+
+        let mut peer = TlsPeer::connect(&world.net, rustls::ALL_VERSIONS);
+        peer.send(b"GET /stream?first HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        while !peer.plain.ends_with(b"\r\n\r\n5\r\nfirst\r\n") {
+            peer.exchange(&mut world.reactor, 100);
+        }
+        peer.plain.clear();
+        let id = world.reactor.handler().streams[0];
+        let status = world.reactor.hub().connection(id).unwrap().write(&[b'x'; 0xA000]);
+        assert_eq!(status, SendStatus::Sent);
+        let chunk = [b"a000\r\n".as_slice(), &[b'x'; 0xA000], b"\r\n"].concat();
+        peer.expect(&mut world.reactor, 1000, &chunk);
+        world.reactor.hub().connection(id).unwrap().finish();
+        peer.expect(&mut world.reactor, 1000, b"0\r\n\r\n");
+        world.run();
+        assert_eq!(world.journal().last().unwrap(), "close 1005: closed without a code");
+    }
+}
+
+#[test]
 fn messages_come_back_over_tls_whatever_a_socket_takes_and_wherever_records_are_cut() {
     for seed in 0..12 {
         let bytes_max = [1, 2, 7, 100, 1000, 20_000][seed as usize % 6];

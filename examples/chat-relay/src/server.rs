@@ -7,7 +7,7 @@ use tautline::handshake::{
     Accept, BadOrigin, FieldError, HttpRequest, Origins, Refusal, Request, Response, Status,
 };
 use tautline::reactor::{
-    Closed, ConnectionId, Context, Dropped, Handle, Handler, Hub, Reactor, SendStatus,
+    Answer, Closed, ConnectionId, Context, Dropped, Handle, Handler, Hub, Reactor, SendStatus,
 };
 use tautline::{CloseCode, Deflate, Limits, Message};
 
@@ -95,9 +95,14 @@ fn start_clock(handle: Handle<Server>) {
 impl Handler for Server {
     type Session = ();
 
-    fn on_request(&mut self, request: &HttpRequest<'_>, _: std::net::SocketAddr) -> Response {
+    fn on_request(
+        &mut self,
+        _: &mut Context<'_, ()>,
+        request: &HttpRequest<'_>,
+        _: std::net::SocketAddr,
+    ) -> Answer {
         if request.path() == "/ws" {
-            return Refusal::Protocol.response();
+            return Refusal::Protocol.response().into();
         }
         if let ("GET" | "HEAD", "/metrics", Some(metrics)) =
             (request.method(), request.path(), &self.metrics)
@@ -105,11 +110,13 @@ impl Handler for Server {
             return Response::new(Status::OK)
                 .body(metrics.text().into_bytes())
                 .field("Content-Type", metrics::MEDIA_TYPE)
-                .unwrap_or_else(|_| Response::new(Status::INTERNAL_SERVER_ERROR));
+                .unwrap_or_else(|_| Response::new(Status::INTERNAL_SERVER_ERROR))
+                .into();
         }
         let host = request.host().to_string();
         answer(request.method(), request.path(), &host)
             .unwrap_or_else(|_| Response::new(Status::INTERNAL_SERVER_ERROR))
+            .into()
     }
 
     fn on_upgrade(
