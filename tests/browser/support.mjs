@@ -1,7 +1,9 @@
 // The relay, a browser, and a connection between them that can be cut: everything that is started here is ended here.
 
 import { spawn } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import net from "node:net";
+import path from "node:path";
 import { chromium } from "playwright-core";
 
 const READY_WITHIN_MS = 10_000;
@@ -12,7 +14,8 @@ export class Relay {
   static async start(...flags) {
     const relay = new Relay();
     const listen = flags.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"];
-    relay.process = spawn(process.env.RELAY, [...listen, ...flags], { stdio: ["ignore", "pipe", "pipe"] });
+    const kept = flags.includes("--data") ? [] : ["--memory"];
+    relay.process = spawn(process.env.RELAY, [...listen, ...kept, ...flags], { stdio: ["ignore", "pipe", "pipe"] });
     relay.ended = new Promise((resolve) => relay.process.once("exit", (code, signal) => resolve({ code, signal })));
     relay.process.stderr.on("data", (data) => process.stderr.write(data));
     let said = "";
@@ -29,6 +32,13 @@ export class Relay {
       relay.process.kill("SIGKILL");
       throw error;
     }
+  }
+
+  // Whether it has events and long polling.
+  async hasFallbacks() {
+    const answer = await fetch(`${this.url}sse`, { signal: AbortSignal.timeout(5_000) });
+    await answer.body?.cancel();
+    return answer.status !== 404;
   }
 
   // Asks it to stop, and says how it did.
@@ -109,11 +119,22 @@ export class Proxy {
 // Background requests of the browser itself are off: what is asked for, the page asks for.
 const FLAGS = [
   "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
-  "--disable-sync", ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
+  "--disable-sync", ...(process.env.PAGE ? ["--disable-features=LocalNetworkAccessChecks"] : []), ...(process.getuid?.() === 0 ? ["--no-sandbox"] : []),
 ];
 
 export async function startBrowser() {
   return chromium.launch({ executablePath: process.env.CHROMIUM, args: FLAGS, timeout: 60_000 });
+}
+
+// With PAGE=examples/chat-relay/page the page's files come from there, so that a change needs no new relay.
+const TYPES = { html: "text/html", js: "text/javascript", css: "text/css", svg: "image/svg+xml" };
+async function servePage(context) {
+  await context.route(/^http:[^?#]*\/(\w+\.(js|css|svg))?$/, async (route) => {
+    const name = new URL(route.request().url()).pathname.slice(1) || "index.html";
+    const headers = { "content-type": `${TYPES[name.split(".")[1]]}; charset=utf-8` };
+    if (name === "index.html") headers["content-security-policy"] = (await route.fetch()).headers()["content-security-policy"];
+    await route.fulfill({ body: await readFile(path.join(process.env.PAGE, name)), headers });
+  });
 }
 
 // A person with a browser of their own, on the page but not in.
@@ -123,12 +144,15 @@ export class Person {
   complaints = [];
 
   static async visit(browser, url, options = {}) {
+    const { script, ...rest } = options;
     const person = new Person();
     person.context = await browser.newContext({
-      viewport: { width: 1180, height: 760 }, locale: "en-GB", colorScheme: "light", ...options,
+      viewport: { width: 1180, height: 760 }, locale: "en-GB", colorScheme: "light", ...rest,
     });
-    person.context.setDefaultTimeout(10_000);
+    person.context.setDefaultTimeout(15_000);
     person.context.on("request", (request) => person.hosts.add(new URL(request.url()).host));
+    if (process.env.PAGE) await servePage(person.context);
+    if (script) await person.context.addInitScript(script);
     person.page = await person.openTab(url);
     return person;
   }
@@ -136,7 +160,7 @@ export class Person {
   async openTab(url) {
     const page = await this.context.newPage();
     page.on("websocket", (socket) => this.hosts.add(new URL(socket.url()).host));
-    page.on("pageerror", (error) => this.complaints.push(error.message));
+    page.on("pageerror", (error) => this.complaints.push(error.stack));
     page.on("console", (message) => {
       if (message.type() === "error" || message.type() === "warning") this.complaints.push(message.text());
     });
@@ -152,20 +176,53 @@ export class Person {
     return person;
   }
 
+  // With the key that another device shows.
+  static async enterWithKey(browser, url, key, options) {
+    const person = await Person.visit(browser, url, options);
+    await person.page.click("#enter-other");
+    await person.page.fill("#token", key);
+    await person.page.press("#token", "Enter");
+    await person.isLive();
+    return person;
+  }
+
+  key() {
+    return this.page.evaluate(() => JSON.parse(localStorage.getItem("relay:session")).token);
+  }
+
   async isLive() {
-    await this.page.waitForSelector("#state[data-state=live]", { state: "attached", timeout: 20_000 });
-    await this.page.waitForSelector("#title:not(:empty)");
+    await this.page.waitForSelector("#state[data-state=live]", { state: "attached", timeout: 40_000 });
+    await this.page.waitForSelector("body[data-screen=app]");
   }
 
   async isNotLive() {
     await this.page.waitForSelector("#state:not([data-state=live])", { state: "attached", timeout: 20_000 });
   }
 
-  async join(room) {
+  async join(room, isInvite = false) {
+    await this.page.click("#new-button");
     await this.page.fill("#room-name", room);
+    if (isInvite) await this.page.check("#invite-only");
     await this.page.press("#room-name", "Enter");
-    await this.page.waitForFunction((title) => document.title.includes(`#${title}`),
-      room.replace(/\s+/g, " ").toLowerCase());
+    await this.isIn(room);
+  }
+
+  async direct(user) {
+    await this.page.click("#new-button");
+    await this.page.fill("#person", user);
+    await this.page.press("#person", "Enter");
+    await this.isIn(user);
+  }
+
+  // Whether the conversation with this title is the open one.
+  async isIn(title) {
+    await this.page.waitForFunction((title) => {
+      return document.getElementById("title").textContent === title && document.body.dataset.pane === "talk";
+    }, title);
+  }
+
+  async open(room) {
+    await this.page.click(`#rooms [data-room="${room}"]`);
   }
 
   async write(text) {
@@ -173,15 +230,39 @@ export class Person {
     await this.page.press("#text", "Enter");
   }
 
-  // What is in the open room's log, oldest first.
+  // What is in the open conversation's log, oldest first.
   async log() {
     return this.page.$$eval("#messages .body", (bodies) => bodies.map((body) => body.textContent));
   }
 
-  async sees(text) {
+  async sees(text, withinMs = 30_000) {
     await this.page.waitForFunction((text) => {
       return [...document.querySelectorAll("#messages .body")].some((body) => body.textContent === text);
-    }, text, { timeout: 30_000 });
+    }, text, { timeout: withinMs });
+  }
+
+  // What became of one's own message.
+  async seesTick(text, state) {
+    await this.page.waitForFunction(([text, state]) => {
+      const message = [...document.querySelectorAll(".message.mine")].find((it) => it.querySelector(".body").textContent === text);
+      return message?.querySelector(".tick")?.classList.contains(state);
+    }, [text, state]);
+  }
+
+  // What the list says of a conversation, as "count unread" or nothing.
+  async seesUnread(room, count) {
+    await this.page.waitForFunction(([room, count]) => {
+      const row = document.querySelector(`#rooms [data-room="${room}"]`);
+      return row && (row.querySelector(".count")?.textContent ?? "") === (count > 0 ? `${count} unread` : "");
+    }, [room, count]);
+  }
+
+  // Headless pages all have the focus: this takes it, or gives it back.
+  async look(looks) {
+    await this.page.evaluate((looks) => {
+      document.hasFocus = () => looks;
+      window.dispatchEvent(new Event(looks ? "focus" : "blur"));
+    }, looks);
   }
 
   async leave() {
@@ -189,31 +270,35 @@ export class Person {
   }
 }
 
-// Another client of the protocol, inside a page: says lines, and resolves to what it heard.
-export function speak(page, name, room, texts) {
-  return page.evaluate(([name, room, texts]) => new Promise((resolve, reject) => {
+// Another client of the protocol, inside a page: says lines one after another, and resolves to their answers.
+export function speak(page, hello, lines) {
+  return page.evaluate(([hello, lines]) => new Promise((resolve, reject) => {
     const socket = new WebSocket(`ws://${location.host}/ws`, "relay.v1");
-    const left = new Set(texts.map((_, n) => n + 2));
-    socket.onopen = () => {
-      socket.send(JSON.stringify({ id: 0, hello: { v: 1, name } }));
-      socket.send(JSON.stringify({ id: 1, join: { room } }));
-      texts.forEach((text, n) => {
-        socket.send(JSON.stringify({ id: n + 2, send: { room, cid: `bot${n}`, body: { text } } }));
-      });
+    const oks = [];
+    const say = () => {
+      if (oks.length > lines.length) {
+        socket.close();
+        resolve(oks);
+      } else {
+        socket.send(JSON.stringify({ id: oks.length, ...(oks.length === 0 ? { hello: { v: 1, ...hello } } : lines[oks.length - 1]) }));
+      }
     };
+    socket.onopen = say;
     socket.onmessage = ({ data }) => {
       for (const line of data.split("\n").map(JSON.parse)) {
-        if (line.err) reject(new Error(JSON.stringify(line)));
-        if (line.ok) left.delete(line.id);
-        if (left.size === 0) {
-          socket.close();
-          resolve();
+        if (line.err?.retry_ms) setTimeout(say, line.err.retry_ms);
+        else if (line.err) reject(new Error(JSON.stringify(line)));
+        else if (line.ok && line.id === oks.length) {
+          oks.push(line.ok);
+          say();
         }
       }
     };
     socket.onclose = ({ code }) => reject(new Error(`closed with ${code}`));
-  }), [name, room, texts]);
+  }), [hello, lines]);
 }
+
+export const texts = (room, texts) => texts.map((text, n) => ({ send: { room, cid: `bot${n}`, body: { text } } }));
 
 // A relay that the test plays itself. onLine hears what the page says, and on which of its connections.
 export async function playRelay(page, onLine) {
@@ -224,8 +309,10 @@ export async function playRelay(page, onLine) {
     relay.close = (code) => socket.close({ code });
     const { say, close } = relay;
     socket.onMessage((text) => {
-      const { id, ...said } = JSON.parse(text);
-      onLine({ said, nth, say, close, ok: (ok) => say({ id, ok }), err: (err) => say({ id, err }) });
+      for (const line of text.split("\n")) {
+        const { id, ...said } = JSON.parse(line);
+        onLine({ said, nth, say, close, ok: (ok) => say({ id, ok }), err: (err) => say({ id, err }) });
+      }
     });
   });
   return relay;
@@ -235,6 +322,9 @@ export async function playRelay(page, onLine) {
 export function welcome(rooms, more = {}) {
   return { user: "Ada", token: "t", ping_s: 25, frame_bytes_max: 65_536, rooms, ...more };
 }
+
+export const room = (more = {}) => ({ kind: "open", role: "owner", epoch: "e", first: 1, head: 0, recv: 0, read: 0, ...more });
+export const member = (user, more = {}) => ({ user, role: "member", online: true, recv: 0, read: 0, ...more });
 
 // The promise, or an error after a time.
 export async function within(ms, promise, what) {

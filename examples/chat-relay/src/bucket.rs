@@ -45,6 +45,12 @@ impl Bucket {
         self.thousandths = self.thousandths.saturating_sub(i64::from(tokens) * 1000);
     }
 
+    /// Whether nothing of it is spent.
+    pub fn is_full(&mut self, rate: Rate, now: Duration) -> bool {
+        self.fill(rate, now);
+        self.thousandths >= i64::from(rate.burst) * 1000
+    }
+
     fn fill(&mut self, rate: Rate, now: Duration) {
         let passed_ms =
             i64::try_from(now.saturating_sub(self.filled_at).as_millis()).unwrap_or(i64::MAX);

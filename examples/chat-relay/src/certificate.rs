@@ -4,7 +4,7 @@ use rcgen::generate_simple_self_signed;
 use sha2::{Digest, Sha256};
 use tautline::tls::ServerTls;
 
-use crate::options::Certificate;
+use crate::config::Certificate;
 
 /// What to show, and a line for the person at the keyboard, if there is one to be said.
 ///

@@ -10,9 +10,14 @@ use std::time::Duration;
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Bytes that a connection may send in one second. A client that is faster is read at this rate.
 pub const BYTES_PER_SECOND_MAX: u32 = 1024 * 1024;
+/// Bytes that wait for a connection whose socket is full. Beyond it nothing is pushed any more: it is fed from the log as its socket drains.
+pub const WAITING_BYTES_MAX: usize = 64 * 1024;
+/// Members of a room up to which they are told of each other's marks and presence: that grows with the square of their number.
+pub const MEMBERS_TOLD_MAX: usize = 256;
+/// Things that may wait for the store. Beyond it `busy`.
+pub const STORE_WAITING_MAX: usize = 16 * 1024;
 
-/// What people and rooms may cost. The worst case of all rooms' history is
-/// `rooms_max * history_messages_max * body_bytes_max`: 400 MiB by default.
+/// What people and rooms may cost.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct RelayLimits {
@@ -22,41 +27,53 @@ pub struct RelayLimits {
     pub frame_lines_max: usize,
     /// Bytes of a message's body, encoded as the relay passes it on. Default 8 KiB; beyond it `too_long`.
     pub body_bytes_max: usize,
+    /// Bytes of the `data` of an `eph`, encoded. Default 4 KiB; beyond it `too_long`.
+    pub eph_bytes_max: usize,
     /// Characters of a person's name. Default 32; beyond it `name`.
     pub name_chars_max: usize,
     /// Characters of a room's name. Default 48; beyond it `room_name`.
     pub room_chars_max: usize,
+    /// Bytes of the text of a search. Default 200; beyond it `too_long`.
+    pub search_bytes_max: usize,
 
-    /// Messages that a room keeps. Default 100; a cursor older than that is answered with `reset`.
-    pub history_messages_max: usize,
-    /// Messages in one answer to `get`. Default 100; the client asks again for the rest.
-    pub answer_messages_max: usize,
-    /// Bytes of messages in one answer to `get`, and in one piece of a catch-up. Default 64 KiB, but always one
-    /// message, and in a catch-up one list of members beyond it.
+    /// Messages in one answer to `get` or `search`. Default 100; the client asks again for the rest.
+    pub answer_messages_max: u32,
+    /// Bytes of bodies in one answer to `get`, and in one piece of a catch-up. Default 64 KiB, but always one message.
     pub answer_bytes_max: usize,
+    /// Members in one answer. Default 256; the client asks again for the rest.
+    pub answer_members_max: usize,
 
-    /// People that the relay knows, those who are away included. Default 10,000; then who is away the longest is
-    /// forgotten, and if all are here, `relay_full`.
+    /// People that are in a room or connected. Default 100,000; beyond it `relay_full`.
     pub people_max: usize,
-    /// Rooms. Default 512; then the room that is quiet the longest of those without members is forgotten, or else of
-    /// those whose members are all away, and if in all of them somebody is here, `relay_full`.
+    /// Rooms. Default 100,000; beyond it `relay_full`.
     pub rooms_max: usize,
-    /// Rooms of one person. Default 32; beyond it `rooms_full`.
+    /// Rooms of one person. Default 256; beyond it `rooms_full`. Others bring a person into three quarters of them at most.
     pub rooms_per_person_max: usize,
-    /// Members of one room, those who are away included. Default 1,000; then who is away the longest leaves, and if
-    /// all are here, `room_full`.
+    /// Members of one room. Default 5,000; beyond it `room_full`.
     pub members_max: usize,
-    /// How long a person without a connection keeps the name and the rooms, if there are rooms. Default 1 h; after it
-    /// the name is free.
-    pub away_kept: Duration,
+    /// Connections of one person. Default 8; the oldest is closed with 4501 when another comes.
+    pub devices_max: usize,
     /// From the opening of a connection to its `hello`. Default 20 s; then close code 4001.
     pub hello_within: Duration,
+    /// From the end of a person's last connection to the time when others see it. Default 5 s: who comes back in this time was never gone.
+    pub away_after: Duration,
+    /// For how long somebody who was in no room, and has left, keeps the name where names are free to take. Default 60 s.
+    pub name_kept: Duration,
+    /// For how long a client that is behind may take nothing. Default 60 s; then close code 4002.
+    pub lag_max: Duration,
 
-    /// What a client may spend at once. A line costs 1 and a further 1 for each KiB that it brings or asks for.
+    /// What a person may spend at once, with all devices. A line costs 1 and a further 1 for each KiB that it brings or asks for.
     /// Default 200; beyond it `rate`, with the time after which the line will be taken.
     pub burst: u32,
     /// What comes back each second. Default 20.
     pub refill_per_s: u32,
+    /// How many times of that all people at one address may spend together: an IPv4 address, or an IPv6 network of 64 bits. Default 20;
+    /// not counted over loopback, where a proxy or a friend is at the other end.
+    pub address_factor: u32,
+    /// What a `hello` that makes a person costs, or checks a password. Default 20.
+    pub hello_cost: u32,
+    /// What a `search` costs beside its answer: the store may look at every message that has the words, whoever can read it. Default 10.
+    pub search_cost: u32,
     /// Lines refused with `rate`, and sent before the time that the refusal before them named, until the connection is
     /// closed with 4500. One is forgiven each second. Default 200.
     pub refusals_max: u32,
@@ -68,19 +85,27 @@ impl Default for RelayLimits {
             line_bytes_max: 16 * 1024,
             frame_lines_max: 64,
             body_bytes_max: 8 * 1024,
+            eph_bytes_max: 4 * 1024,
             name_chars_max: 32,
             room_chars_max: 48,
-            history_messages_max: 100,
+            search_bytes_max: 200,
             answer_messages_max: 100,
             answer_bytes_max: 64 * 1024,
-            people_max: 10_000,
-            rooms_max: 512,
-            rooms_per_person_max: 32,
-            members_max: 1_000,
-            away_kept: Duration::from_secs(60 * 60),
+            answer_members_max: 256,
+            people_max: 100_000,
+            rooms_max: 100_000,
+            rooms_per_person_max: 256,
+            members_max: 5_000,
+            devices_max: 8,
             hello_within: Duration::from_secs(20),
+            away_after: Duration::from_secs(5),
+            name_kept: Duration::from_secs(60),
+            lag_max: Duration::from_secs(60),
             burst: 200,
             refill_per_s: 20,
+            address_factor: 20,
+            hello_cost: 20,
+            search_cost: 10,
             refusals_max: 200,
         }
     }

@@ -2,13 +2,14 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use chat_relay::certificate;
-use chat_relay::limits::RelayLimits;
-use chat_relay::options::{self, Options, Request};
+use chat_relay::config::{self, Command, Config, Stop, Storage};
 use chat_relay::server::{self, Server};
+use chat_relay::store::Store;
+use chat_relay::{admin, certificate, log, setup};
 use tautline::Reactor;
 use tautline::reactor::Handle;
 use tautline::tls::ServerTls;
@@ -22,17 +23,45 @@ const INTERRUPTED: i32 = 130;
 fn main() -> ExitCode {
     // What is not UTF-8 fits nowhere, and is then named with marks in its place.
     let arguments = std::env::args_os().skip(1).map(|it| it.to_string_lossy().into_owned());
-    let options = match options::parse(arguments) {
-        Ok(Request::Run(options)) => options,
-        Ok(Request::Help) => return print(options::HELP),
-        Err(error) => return fail(USAGE, &error.to_string()),
+    let environment = |name: &str| Some(std::env::var_os(name)?.to_string_lossy().into_owned());
+    let done = match config::parse(arguments, &environment) {
+        Ok(Command::Run(config)) => return run(&config),
+        Ok(Command::CheckConfig(config, sources)) => config::check(&config, &sources),
+        Ok(Command::Backup { file, data }) => return backup(&file, &data),
+        Ok(Command::Admin { data, url, action }) => {
+            return match admin::ask(&data, url.as_ref(), &action) {
+                Ok(text) => print(&text),
+                Err(error) => fail(1, &error),
+            };
+        }
+        Err(Stop::Print(text)) => Ok(text),
+        Err(Stop::BadUsage(problems)) => Err(problems),
     };
-    let tls = match options.certificate.as_ref().map(certificate::load).transpose() {
+    match done {
+        Ok(text) => print(&text),
+        Err(problems) => {
+            let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+            fail(USAGE, &lines.join("\nchat-relay: "))
+        }
+    }
+}
+
+fn backup(file: &Path, data: &Path) -> ExitCode {
+    match Store::backup(data, file) {
+        Ok(()) => print(&format!("{} is a copy of {}\n", file.display(), data.display())),
+        Err(error) => fail(1, &error.to_string()),
+    }
+}
+
+/// Runs until it is asked to stop.
+fn run(config: &Config) -> ExitCode {
+    log::start(config.log);
+    let tls = match config.certificate.as_ref().map(certificate::load).transpose() {
         Ok(tls) => tls,
         Err(error) => return fail(USAGE, &error),
     };
     let (tls, said) = tls.unzip();
-    let reactor = match start(&options, tls.clone()) {
+    let reactor = match start(config, tls.clone()) {
         Ok(reactor) => reactor,
         Err(error) => return fail(USAGE, &error),
     };
@@ -41,39 +70,55 @@ fn main() -> ExitCode {
         return fail(1, &format!("cannot listen for signals: {error}"));
     }
     if let Some(said) = said.flatten() {
-        let _ = writeln!(io::stderr(), "chat-relay: {said}");
+        tracing::info!("{said}");
     }
     let addresses = reactor.local_addrs().unwrap_or_default();
     let url = |address: &SocketAddr| format!("{scheme}://{address}/");
     let urls = addresses.iter().map(url).collect::<Vec<_>>().join(" and ");
-    print(&format!("Chat relay ready on {urls} (Ctrl-C stops it)\n"));
+    let kept = match &config.storage {
+        Storage::Memory => "nothing is kept".to_owned(),
+        Storage::Folder { path, .. } => format!("data in {}", path.display()),
+    };
+    if let (Storage::Folder { path, .. }, Some(address)) = (&config.storage, addresses.first()) {
+        let scheme = if scheme == "https" { "wss" } else { "ws" };
+        if let Err(error) = admin::note_address(path, &format!("{scheme}://{address}/ws")) {
+            tracing::warn!("the address for `chat-relay admin` cannot be noted: {error}");
+        }
+    }
+    print(&format!("Chat relay ready on {urls}, {kept} (Ctrl-C stops it)\n"));
     match reactor.run() {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => {
+            tracing::info!("stopped");
+            ExitCode::SUCCESS
+        }
         Err(error) => fail(1, &format!("stopped: {error}")),
     }
 }
 
 /// Starts to listen, or says why that is not possible and what to do.
-fn start(options: &Options, tls: Option<ServerTls>) -> Result<Reactor<Server>, String> {
-    let mut reactor = server::reactor(RelayLimits::default(), options)
-        .map_err(|error| format!("cannot start: {error}"))?;
+fn start(config: &Config, tls: Option<ServerTls>) -> Result<Reactor<Server>, String> {
+    let (setup, store) = setup::of(config)?;
+    let mut reactor =
+        server::reactor(setup, store).map_err(|error| format!("cannot start: {error}"))?;
     if let Some(tls) = tls {
         reactor = reactor.server_tls(tls);
     }
-    let address = &options.listen;
-    reactor.listen(address).map_err(|error| match error.kind() {
-        io::ErrorKind::AddrInUse => format!(
-            "{address} is in use: stop the program that listens there, or choose another port with \
-             --listen"
-        ),
-        io::ErrorKind::PermissionDenied => {
-            format!("{address} is not allowed to this user: choose a port from 1024 with --listen")
-        }
-        io::ErrorKind::AddrNotAvailable => {
-            format!("{address} is no address of this machine: choose one that is with --listen")
-        }
-        _ => format!("cannot listen on {address}: {error}"),
-    })
+    for address in &config.listen {
+        reactor = reactor.listen(address).map_err(|error| match error.kind() {
+            io::ErrorKind::AddrInUse => format!(
+                "{address} is in use: stop the program that listens there, or choose another port \
+                 with --listen"
+            ),
+            io::ErrorKind::PermissionDenied => format!(
+                "{address} is not allowed to this user: choose a port from 1024 with --listen"
+            ),
+            io::ErrorKind::AddrNotAvailable => {
+                format!("{address} is no address of this machine: choose one that is with --listen")
+            }
+            _ => format!("cannot listen on {address}: {error}"),
+        })?;
+    }
+    Ok(reactor)
 }
 
 /// What signals ask for.
@@ -97,12 +142,11 @@ impl Signals {
     /// Reads the certificate again, if there is one. Where it cannot be used, the old one stays.
     #[cfg(unix)]
     fn reload(&mut self) {
-        let said = match self.tls.as_ref().map(ServerTls::reload) {
-            None => return self.stop(),
-            Some(Ok(())) => "the certificate was read again".to_owned(),
-            Some(Err(error)) => format!("the certificate stays as it was: {error}"),
-        };
-        let _ = writeln!(io::stderr(), "chat-relay: {said}");
+        match self.tls.as_ref().map(ServerTls::reload) {
+            None => self.stop(),
+            Some(Ok(())) => tracing::info!("the certificate was read again"),
+            Some(Err(error)) => tracing::error!("the certificate stays as it was: {error}"),
+        }
     }
 }
 

@@ -1,18 +1,20 @@
 //! Names of people and of rooms: which ones are allowed, and when two are the same.
 //!
 //! A name is shown to others, so it must not pretend: no control characters, nothing invisible, nothing that turns
-//! the direction of the text around it. Lookalikes, from different scripts or composed differently, are not told apart
-//! here.
+//! the direction of the text around it. Names are kept in Unicode's normalization form C, so that one composed differently is the same.
+//! Lookalikes from different scripts are not told apart here.
 
 use std::fmt;
 use std::sync::Arc;
+
+use unicode_normalization::UnicodeNormalization;
 
 /// A person's name as it is shown, and as it is compared.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PersonName {
     /// As its owner wrote it.
     pub shown: Arc<str>,
-    /// In lower case: two people whose names differ only in case would be taken for each other.
+    /// Without case: two people whose names differ only in case would be taken for each other.
     pub key: Arc<str>,
 }
 
@@ -23,12 +25,18 @@ impl PersonName {
     ///
     /// Says which rule the name breaks.
     pub fn new(name: &str, chars_max: usize) -> Result<Self, NameProblem> {
-        check(name, chars_max)?;
-        let key = name.to_lowercase();
+        // Nothing is composed of more than four times as many.
+        if name.chars().nth(chars_max.saturating_mul(4)).is_some() {
+            return Err(NameProblem::TooLong);
+        }
+        let shown: String = name.nfc().collect();
+        check(&shown, chars_max)?;
+        // By way of upper case, where `ß` and `ss` are one, and the two small sigmas.
+        let key: String = shown.to_uppercase().to_lowercase().nfc().collect();
         if key == "you" {
             return Err(NameProblem::Reserved);
         }
-        Ok(Self { shown: name.into(), key: key.into() })
+        Ok(Self { shown: shown.into(), key: key.into() })
     }
 }
 
@@ -40,8 +48,14 @@ impl PersonName {
 /// Says which rule the name breaks.
 pub fn room_name(name: &str, chars_max: usize) -> Result<Arc<str>, NameProblem> {
     check(name, chars_max)?;
+    if name.starts_with('@') {
+        return Err(NameProblem::Reserved);
+    }
     if name.to_lowercase() != name {
         return Err(NameProblem::NotLowerCase);
+    }
+    if name.nfc().ne(name.chars()) {
+        return Err(NameProblem::NotComposed);
     }
     Ok(name.into())
 }
@@ -59,7 +73,9 @@ pub enum NameProblem {
     NotShowable,
     /// A room's name with a capital letter.
     NotLowerCase,
-    /// What pages call the person before them.
+    /// A room's name that is not in normalization form C.
+    NotComposed,
+    /// What pages call the person before them, and the names of rooms of two.
     Reserved,
 }
 
@@ -71,6 +87,7 @@ impl fmt::Display for NameProblem {
             Self::Spaces => "a name has no space at its ends, and never two in a row",
             Self::NotShowable => "a name has no control characters and nothing invisible",
             Self::NotLowerCase => "a room's name is in lower case",
+            Self::NotComposed => "a room's name is composed: normalization form C",
             Self::Reserved => "this name is taken by everybody; choose another",
         })
     }
@@ -174,6 +191,12 @@ mod tests {
         let [one, two] = ["Alice", "aLICE"].map(|it| PersonName::new(it, 32).unwrap());
         assert_eq!(one.key, two.key);
         assert_eq!(&*one.shown, "Alice");
+        for (one, two) in
+            [("ΝΙΚΟΣ", "νικοσ"), ("νικος", "νικοσ"), ("STRAUSS", "Strauß"), ("ſam", "Sam")]
+        {
+            let [one, two] = [one, two].map(|it| PersonName::new(it, 32).unwrap().key);
+            assert_eq!(one, two);
+        }
         assert_eq!(room_name("Lobby", 32), Err(NameProblem::NotLowerCase));
         assert_eq!(room_name("lobby 2", 32).as_deref(), Ok("lobby 2"));
     }

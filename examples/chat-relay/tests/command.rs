@@ -10,7 +10,8 @@ use std::net::TcpListener;
 use std::process::{Command, Output};
 
 fn run(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_chat-relay")).args(arguments).output().unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_chat-relay"));
+    command.env("HOME", std::env::temp_dir()).args(arguments).output().unwrap()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -24,6 +25,37 @@ fn help_is_printed_where_it_can_be_piped() {
     assert!(text(&output.stdout).contains("--listen ADDR"));
     assert!(text(&output.stdout).lines().all(|line| line.chars().count() <= 80));
     assert!(output.stderr.is_empty());
+}
+
+#[test]
+fn the_version_is_printed_and_a_reader_that_has_gone_is_no_error() {
+    let output = run(&["--version"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).starts_with("chat-relay ") && output.stderr.is_empty());
+    let mut gone = Command::new(env!("CARGO_BIN_EXE_chat-relay"));
+    let mut gone = gone.arg("--help").stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(gone.stdout.take());
+    assert_eq!(gone.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_check_prints_the_settings_or_a_line_for_each_thing_that_is_wrong() {
+    let output = run(&["--check-config", "--memory"]);
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).contains("listen = [\"127.0.0.1:8080\"]\n"));
+    for check in [&["--check-config"][..], &[]] {
+        let wrong =
+            ["--memory", "--listen", "80", "--connections-per-address", "0", "--log", "loud"];
+        let output = run(&[check, &wrong].concat());
+        assert_eq!(output.status.code(), Some(2));
+        let error = text(&output.stderr);
+        assert_eq!(
+            error.lines().filter(|it| it.starts_with("chat-relay: --")).count(),
+            3,
+            "{error}"
+        );
+        assert!(output.stdout.is_empty());
+    }
 }
 
 #[test]
@@ -42,7 +74,7 @@ fn a_command_line_that_cannot_be_followed_ends_with_2_and_says_what_to_do() {
 fn a_port_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let output = run(&["--listen", &address]);
+    let output = run(&["--memory", "--listen", &address]);
     assert_eq!(output.status.code(), Some(2));
     let error = text(&output.stderr);
     assert!(
@@ -53,7 +85,7 @@ fn a_port_in_use_is_named() {
 
 #[test]
 fn an_address_that_is_nobodys_is_named() {
-    let output = run(&["--listen", "192.0.2.1:8080"]);
+    let output = run(&["--memory", "--listen", "192.0.2.1:8080"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("192.0.2.1:8080"), "{}", text(&output.stderr));
 }
@@ -66,7 +98,7 @@ fn it_says_where_it_is_and_stops_when_it_is_asked_to() {
 
     for signal in ["-INT", "-TERM"] {
         let mut relay = Command::new(env!("CARGO_BIN_EXE_chat-relay"))
-            .args(["--listen", "127.0.0.1:0"])
+            .args(["--memory", "--listen", "127.0.0.1:0"])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -94,13 +126,16 @@ impl Running {
         use std::process::Stdio;
         let mut command = Command::new(env!("CARGO_BIN_EXE_chat-relay"));
         command.args(["--listen", "127.0.0.1:0"]).args(arguments);
+        if !arguments.contains(&"--data") {
+            command.arg("--memory");
+        }
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (sender, stderr) = std::sync::mpsc::channel();
         let lines = BufReader::new(child.stderr.take().unwrap()).lines();
         std::thread::spawn(move || lines.map_while(Result::ok).try_for_each(|it| sender.send(it)));
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
-        let port = ready.split("https://127.0.0.1:").nth(1).expect(&ready);
+        let port = ready.split("://127.0.0.1:").nth(1).expect(&ready);
         let port = port.split('/').next().unwrap().parse().unwrap();
         Self { child, stderr, port }
     }
@@ -178,4 +213,52 @@ fn a_certificate_that_cannot_be_used_is_named_with_the_reason() {
     assert_eq!(output.status.code(), Some(2));
     let error = text(&output.stderr);
     assert!(error.starts_with("chat-relay: /nowhere/chain.pem: ") && error.lines().count() == 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn the_one_who_runs_it_asks_a_running_relay_and_copies_its_data() {
+    let folder = std::env::temp_dir().join(format!("chat-relay-admin-{}", std::process::id()));
+    let data = folder.to_str().unwrap();
+    let nobody = run(&["admin", "people", "--data", data]);
+    assert_eq!(nobody.status.code(), Some(1));
+    assert!(text(&nobody.stderr).contains("--data"), "{}", text(&nobody.stderr));
+
+    let relay = Running::start(&["--data", data]);
+    let twice = run(&["--listen", "127.0.0.1:0", "--data", data]);
+    assert_eq!(twice.status.code(), Some(2));
+    assert!(text(&twice.stderr).contains("another relay"), "{}", text(&twice.stderr));
+
+    let url = format!("ws://127.0.0.1:{}/ws", relay.port).parse().unwrap();
+    let request = tautline::handshake::ClientRequest::new(url).subprotocol("relay.v1").unwrap();
+    let mut alice = tautline::Client::connect(&request, tautline::Limits::default()).unwrap();
+    let mut say = |line: &str| {
+        alice.send(line).unwrap();
+        alice.read().unwrap().unwrap()
+    };
+    say(r#"{"id":1,"hello":{"v":1,"name":"Alice"}}"#);
+    say(r#"{"id":2,"join":{"room":"tea"}}"#);
+    let admin = |arguments: &[&str]| {
+        let output = run(&[&["admin"], arguments, &["--data", data]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout).to_owned()
+    };
+    let people = admin(&["people"]);
+    assert!(people.lines().count() == 2 && people.contains("Alice "), "{people}");
+    assert!(admin(&["rooms"]).contains("tea "));
+    assert_eq!(admin(&["role", "tea", "alice", "reader"]), "done\n");
+    assert_eq!(admin(&["invite", "--uses", "3"]).trim().len(), 32);
+    assert_eq!(admin(&["remove-room", "tea"]), "done\n");
+    assert_eq!(admin(&["block", "alice"]), "done\n");
+    let unknown = run(&["admin", "block", "zed", "--data", data]);
+    assert!(text(&unknown.stderr).contains("nobody has this name"));
+
+    let copy = folder.join("copy.db");
+    let backup = || run(&["backup", copy.to_str().unwrap(), "--data", data]);
+    assert_eq!(backup().status.code(), Some(0));
+    assert!(text(&backup().stderr).contains("not overwritten"), "{}", text(&backup().stderr));
+    drop(relay);
+    let stopped = run(&["admin", "people", "--data", data]);
+    assert!(text(&stopped.stderr).contains("is the relay running?"), "{}", text(&stopped.stderr));
+    std::fs::remove_dir_all(folder).unwrap();
 }

@@ -12,8 +12,9 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chat_relay::limits::RelayLimits;
-use chat_relay::options::Options;
-use chat_relay::server::{self, Server};
+use chat_relay::relay::Settings;
+use chat_relay::server::{self, Server, Setup};
+use chat_relay::store::Store;
 use serde_json::{Value, json};
 use tautline::client::ClientError;
 use tautline::handshake::ClientRequest;
@@ -29,13 +30,19 @@ struct Relay {
 
 impl Relay {
     fn start(limits: RelayLimits) -> Self {
-        Self::start_with(limits, &Options::default())
+        let relay = Settings { limits, ..Settings::default() };
+        Self::start_with(Setup { relay, ..Setup::default() })
     }
 
-    fn start_with(limits: RelayLimits, options: &Options) -> Self {
-        let reactor = server::reactor(limits, options).unwrap().listen("127.0.0.1:0").unwrap();
+    fn start_with(setup: Setup) -> Self {
+        Self::start_on(std::thread::Builder::new(), setup)
+    }
+
+    fn start_on(thread: std::thread::Builder, setup: Setup) -> Self {
+        let store = Store::in_memory().unwrap();
+        let reactor = server::reactor(setup, store).unwrap().listen("127.0.0.1:0").unwrap();
         let (address, handle) = (reactor.local_addrs().unwrap()[0], reactor.handle());
-        Self { address, handle, thread: std::thread::spawn(|| reactor.run()) }
+        Self { address, handle, thread: thread.spawn(|| reactor.run()).unwrap() }
     }
 
     fn connect(&self, path: &str, subprotocol: Option<&str>) -> Result<Client, ClientError> {
@@ -56,6 +63,14 @@ impl Relay {
         client.send(&*hello.to_string()).unwrap();
         let mut person = Person { client, lines: Vec::new(), token: Value::Null };
         person.token = person.next_of("ok")["token"].take();
+        person
+    }
+
+    /// A new person, in a room.
+    fn person_in(&self, name: &str, room: &str) -> Person {
+        let mut person = self.person(json!({"name": name}));
+        person.say(&json!({"id": 2, "join": {"room": room}}));
+        assert_eq!(person.next_of("ok")["room"], room);
         person
     }
 
@@ -130,7 +145,7 @@ fn the_page_comes_with_its_policy() {
     let page = relay.http(&format!("GET /?utm=1 HTTP/1.1\r\nHost: {host}\r\n\r\n"));
     assert!(page.starts_with("HTTP/1.1 200 OK\r\n") && page.ends_with("</html>\n"));
     assert!(page.contains(&format!("connect-src 'self' ws://{host} wss://{host};")), "{page}");
-    let head = relay.http(&format!("HEAD /app.js HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+    let head = relay.http(&format!("HEAD /main.js HTTP/1.1\r\nHost: {host}\r\n\r\n"));
     assert!(head.starts_with("HTTP/1.1 200 ") && head.ends_with("\r\n\r\n"));
     for (request, status) in [("GET /ws", "426"), ("GET /../x", "404"), ("DELETE /", "405")] {
         let answer = relay.http(&format!("{request} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
@@ -142,10 +157,9 @@ fn the_page_comes_with_its_policy() {
 #[test]
 fn what_one_says_all_hear() {
     let relay = Relay::start(RelayLimits::default());
-    let at = json!({"tea": ["", 0]});
-    let mut alice = relay.person(json!({"name": "alice", "at": at}));
-    let mut bob = relay.person(json!({"name": "bob", "at": at}));
-    assert_eq!(alice.next_of("presence")["user"], "bob");
+    let mut alice = relay.person_in("alice", "tea");
+    let mut bob = relay.person_in("bob", "tea");
+    assert_eq!(alice.next_of("member")["user"], "bob");
     bob.say(&json!({"id": 2, "send": {"room": "tea", "cid": "k", "body": {"text": "hi"}}}));
     assert_eq!(bob.next_of("ok")["seq"], 1);
     for who in [&mut alice, &mut bob] {
@@ -155,6 +169,9 @@ fn what_one_says_all_hear() {
     alice.say(&json!({"id": 3, "ping": {}}));
     assert_eq!(alice.next(), json!({"id": 3, "ok": {}}), "no echo of one's own typing");
     assert_eq!(bob.next_of("eph")["from"], "alice");
+    alice.say(&json!({"id": 4, "mark": {"room": "tea", "read": 1}}));
+    assert_eq!(bob.next_of("mark")["read"], 1);
+    alice.next_of("ok");
 
     alice.client.send(Message::Binary(&[1, 2, 3])).unwrap();
     assert_eq!(alice.next_of("err")["code"], "binary");
@@ -189,10 +206,13 @@ fn a_frame_over_the_limit_ends_the_connection_and_no_other() {
 #[test]
 fn who_comes_back_closes_the_connection_that_was_thought_alive() {
     let relay = Relay::start(RelayLimits::default());
-    let at = json!({"tea": ["", 0]});
-    let mut older = relay.person(json!({"name": "alice", "at": at}));
-    let mut bob = relay.person(json!({"name": "bob", "at": at}));
-    let mut newer = relay.person(json!({"name": "alice", "token": older.token, "at": at}));
+    let mut bob = relay.person_in("bob", "tea");
+    let mut first = relay.person_in("alice", "tea");
+    bob.next_of("member");
+    let hello = json!({"token": first.token.take(), "device": "d", "at": {"tea": ["", 0]}});
+    let mut older = relay.person(hello.clone());
+    drop(first);
+    let mut newer = relay.person(hello);
     while older.client.read().unwrap().is_some() {}
     let (code, reason) = older.client.closed().unwrap();
     assert_eq!((code.map(CloseCode::get), reason), (Some(4501), "replaced by a newer connection"));
@@ -206,51 +226,46 @@ fn who_comes_back_closes_the_connection_that_was_thought_alive() {
     relay.stop();
 }
 
-/// 26 MB of history go to a client that does not read for a while: far more than may wait for a socket.
+/// 8 MB of history go to a client that does not read for a while: far more than may wait for a socket.
 #[test]
 fn a_slow_reader_is_fed_as_it_reads_and_holds_nobody_up() {
     let mut limits = RelayLimits::default();
     limits.burst = 1_000_000;
     let relay = Relay::start(limits);
-    let rooms: Vec<_> = (0..32).map(|n| format!("r{n}")).collect();
-    let at: Value = rooms.iter().map(|room| (room.clone(), json!(["", 0]))).collect();
-    let mut writer = relay.person(json!({"name": "writer", "at": at}));
+    let mut writer = relay.person_in("writer", "tea");
+    let mut slow = relay.person_in("slow", "tea");
     let text = "x".repeat(8_000);
-    for room in &rooms {
-        // Ten at a time: neither side's socket fills while nobody reads.
-        for ten in (1..=100).collect::<Vec<_>>().chunks(10) {
+    let say = |writer: &mut Person, from: u64, to: u64| {
+        // Ten at a time: the writer's own socket does not fill.
+        for ten in (from..=to).collect::<Vec<_>>().chunks(10) {
             for n in ten {
                 let (cid, body) = (format!("c{n}"), json!({"text": text}));
-                writer.say(&json!({"id": n, "send": {"room": room, "cid": cid, "body": body}}));
+                writer.say(&json!({"id": n, "send": {"room": "tea", "cid": cid, "body": body}}));
             }
-            while writer.next()["id"] != ten[9] {}
+            while writer.next()["id"] != *ten.last().unwrap() {}
         }
-    }
-
-    let mut slow = relay.person(json!({"name": "slow", "at": at}));
+    };
+    // It is there, and does not read; then it comes back, and reads as slowly.
+    say(&mut writer, 1, 500);
+    let mut late = relay.person(json!({"token": slow.token.take(), "at": {"tea": ["", 0]}}));
     std::thread::sleep(Duration::from_millis(300));
-    writer.say(&json!({"id": 2, "ping": {}}));
-    while writer.next()["id"] != 2 {}
-    writer.say(&json!({"id": 3, "send": {"room": "r31", "cid": "late", "body": {}}}));
-    while writer.next()["id"] != 3 {}
+    say(&mut writer, 501, 1_000);
 
-    let mut live = 0;
-    let mut next = 0;
-    while live < rooms.len() {
-        let line = slow.next();
-        if let Some(reset) = line.get("reset") {
-            assert_eq!(reset["epoch"].as_str().unwrap().len(), 12);
-        } else if let Some(msg) = line.get("msg") {
-            next += 1;
-            // In the last room the hundred-and-first message has pushed out the first one by then.
-            let moved = u64::from(msg["room"] == "r31");
-            assert_eq!(msg["seq"], next + moved, "{} {}", msg["room"], msg["seq"]);
-        } else if line.get("live").is_some() {
-            assert_eq!(next, 100);
-            (live, next) = (live + 1, 0);
+    for who in [&mut slow, &mut late] {
+        let mut next = 1;
+        while next <= 1_000 {
+            let line = who.next();
+            if let Some(msg) = line.get("msg") {
+                assert_eq!(msg["seq"], next);
+                next += 1;
+            }
         }
     }
-    drop((slow, writer));
+    say(&mut writer, 1_001, 1_001);
+    for who in [&mut slow, &mut late] {
+        assert_eq!(who.next_of("msg")["seq"], 1_001);
+    }
+    drop((slow, late, writer));
     relay.stop();
 }
 
@@ -302,9 +317,9 @@ fn counters_are_served_where_that_was_asked_for() {
     assert!(relay.http(REQUEST).starts_with("HTTP/1.1 404 "));
     relay.stop();
 
-    let mut options = Options::default();
-    (options.metrics, options.connections_per_address) = (true, Some(2));
-    let relay = Relay::start_with(RelayLimits::default(), &options);
+    let connections_per_address = Some(2);
+    let setup = Setup { metrics: true, connections_per_address, ..Setup::default() };
+    let relay = Relay::start_with(setup);
     let mut alice = relay.person(json!({"name": "alice"}));
     {
         let _second = relay.connect("/ws", Some("relay.v1")).unwrap();
@@ -321,6 +336,8 @@ fn counters_are_served_where_that_was_asked_for() {
     let served = served.unwrap();
     assert!(served.starts_with("HTTP/1.1 200 ") && served.contains("version=0.0.4"));
     for line in [
+        "relay_people 1",
+        "# TYPE relay_messages_stored_total counter",
         "# TYPE tautline_connections gauge",
         "tautline_opened_total 2",
         "# TYPE tautline_refused_total counter",
@@ -334,5 +351,216 @@ fn counters_are_served_where_that_was_asked_for() {
         let (name, value) = line.rsplit_once(' ').unwrap();
         assert!(line.starts_with("# ") || value.parse::<u64>().is_ok(), "{name} {value}");
     }
+    relay.stop();
+}
+
+/// What is left of a body after its chunks were taken apart.
+fn unchunked(answer: &str) -> String {
+    let (_, mut rest) = answer.split_once("\r\n\r\n").unwrap();
+    let mut body = String::new();
+    while let Some((size, more)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap();
+        body.push_str(&more[..size]);
+        rest = more[size..].trim_start_matches("\r\n");
+    }
+    body
+}
+
+fn lines(body: &str) -> Vec<Value> {
+    body.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+impl Relay {
+    fn post(&self, token: Option<&Value>, body: &str) -> Vec<Value> {
+        let token = token.and_then(Value::as_str);
+        let authorization = token.map(|it| format!("Authorization: Bearer {it}\r\n"));
+        let answer = self.http(&format!(
+            "POST /post HTTP/1.1\r\nHost: {}\r\n{}Content-Length: {}\r\n\r\n{body}",
+            self.address,
+            authorization.unwrap_or_default(),
+            body.len()
+        ));
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        let chunked = answer.contains("chunked");
+        lines(&if chunked {
+            unchunked(&answer)
+        } else {
+            answer.split_once("\r\n\r\n").unwrap().1.into()
+        })
+    }
+
+    fn poll(&self, token: &Value, at: &Value, wait_s: u32) -> Vec<Value> {
+        let answer = self.http(&format!(
+            "GET /poll?wait_s={wait_s} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
+             Last-Event-ID: {at}\r\n\r\n",
+            self.address,
+            token.as_str().unwrap(),
+        ));
+        lines(&unchunked(&answer))
+    }
+}
+
+#[test]
+fn without_a_websocket_one_posts_and_polls() {
+    let relay = Relay::start(RelayLimits::default());
+    let mut alice = relay.person_in("alice", "tea");
+    let hello = r#"{"id":1,"hello":{"v":1,"name":"bob"}}"#;
+    let mut answers =
+        relay.post(None, &format!("{hello}\n{}", r#"{"id":2,"join":{"room":"tea"}}"#));
+    assert_eq!(answers.len(), 2, "{answers:?}");
+    let token = answers[0]["ok"]["token"].take();
+    let epoch = answers[1]["ok"]["epoch"].take();
+    assert_eq!(alice.next_of("member")["user"], "bob");
+
+    let send = json!({"id": 3, "send": {"room": "tea", "cid": "k", "body": {"text": "hi"}}});
+    let said = relay.post(Some(&token), &format!("{send}\nnonsense\n{send}\n"));
+    let codes: Vec<_> = said.iter().map(|it| it["err"]["code"].clone()).collect();
+    assert_eq!(codes, [json!("json"), Value::Null, Value::Null], "{said:?}");
+    assert_eq!((&said[1]["ok"]["seq"], &said[2]["ok"]["dup"]), (&json!(1), &json!(true)));
+    assert_eq!(alice.next_of("msg")["from"], "bob");
+
+    let missed = relay.poll(&token, &json!({"tea": [epoch, 0]}), 25);
+    assert_eq!(missed[0]["ok"]["rooms"]["tea"]["head"], 1);
+    assert_eq!(missed[1]["msg"]["body"]["text"], "hi");
+    let nothing = relay.poll(&token, &json!({"tea": [epoch, 1]}), 1);
+    assert_eq!(nothing.len(), 2, "hello and live: {nothing:?}");
+    let bob = std::thread::scope(|scope| {
+        let polling = scope.spawn(|| relay.poll(&token, &json!({"tea": [epoch, 1]}), 25));
+        alice.say(&json!({"id": 4, "send": {"room": "tea", "cid": "l", "body": {}}}));
+        polling.join().unwrap()
+    });
+    assert_eq!(bob.iter().filter(|it| it.get("msg").is_some()).count(), 1, "{bob:?}");
+
+    assert_eq!(relay.post(Some(&json!("guess")), "{}")[0]["err"]["code"], "token");
+    assert_eq!(relay.post(None, "")[0]["err"]["code"], "command");
+    assert_eq!(relay.post(Some(&token), "")[..], [] as [Value; 0]);
+    drop(alice);
+    relay.stop();
+}
+
+#[test]
+fn without_a_websocket_one_listens_to_events() {
+    let relay = Relay::start(RelayLimits::default());
+    let mut alice = relay.person_in("alice", "tea");
+    alice.say(&json!({"id": 3, "send": {"room": "tea", "cid": "k1", "body": {}}}));
+    alice.next_of("msg");
+    let token = relay.person_in("bob", "tea").token;
+    let mut stream = TcpStream::connect(relay.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let request = format!(
+        "GET /sse?device=d HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
+         Last-Event-ID: {{\"tea\":[\"\",0]}}\r\n\r\n",
+        relay.address,
+        token.as_str().unwrap()
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut got = String::new();
+    let mut read_until = |text: &str| {
+        let mut bytes = [0; 4096];
+        while !got.contains(text) {
+            let n = stream.read(&mut bytes).unwrap();
+            assert!(n > 0, "{text} in {got}");
+            got.push_str(&String::from_utf8_lossy(&bytes[..n]));
+        }
+    };
+    read_until("event-stream");
+    read_until("data: {\"live\":{\"room\":\"tea\",\"head\":1}}\n\n");
+    alice.say(&json!({"id": 4, "send": {"room": "tea", "cid": "k2", "body": {}}}));
+    read_until("\"cid\":\"k2\"");
+    let newer = relay.person(json!({"token": token, "device": "d"}));
+    read_until("event: close\ndata: {\"code\":4501,");
+    read_until("0\r\n\r\n");
+    assert!(got.contains("data: {\"id\":0,\"ok\":{\"user\":\"bob\""), "{got}");
+    drop((alice, newer));
+    relay.stop();
+}
+
+#[test]
+fn other_sites_do_not_post_either() {
+    let relay = Relay::start(RelayLimits::default());
+    for request in ["POST /post", "GET /sse", "GET /poll"] {
+        let answer = relay.http(&format!(
+            "{request} HTTP/1.1\r\nHost: {}\r\nOrigin: http://evil.example\r\n\r\n",
+            relay.address
+        ));
+        assert!(answer.starts_with("HTTP/1.1 403 "), "{answer}");
+    }
+    let ready = relay.http("GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    assert!(ready.starts_with("HTTP/1.1 200 ") && ready.ends_with("ready\n"), "{ready}");
+    relay.stop();
+}
+
+#[test]
+fn many_polls_that_end_at_once_take_no_stack() {
+    const POLLS: usize = 600;
+    let mut limits = RelayLimits::default();
+    limits.devices_max = POLLS;
+    let setup = Setup { relay: Settings { limits, ..Settings::default() }, ..Setup::default() };
+    let small = std::thread::Builder::new().stack_size(512 * 1024);
+    let relay = Relay::start_on(small, setup);
+    let mut alice = relay.person_in("alice", "tea");
+    let bob = relay.person_in("bob", "tea").token;
+    let poll = format!(
+        "GET /poll HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\r\n",
+        relay.address,
+        bob.as_str().unwrap()
+    );
+    let mut polls: Vec<_> = (0..POLLS)
+        .map(|_| {
+            let mut stream = TcpStream::connect(relay.address).unwrap();
+            stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+            stream.write_all(poll.as_bytes()).unwrap();
+            let mut got = Vec::new();
+            while !got.ends_with(b"}\n\r\n") {
+                let mut bytes = [0; 1024];
+                let n = stream.read(&mut bytes).unwrap();
+                got.extend_from_slice(&bytes[..n]);
+            }
+            stream
+        })
+        .collect();
+    alice.say(&json!({"id": 2, "send": {"room": "tea", "cid": "k", "body": {}}}));
+    for stream in &mut polls {
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).unwrap();
+        assert!(rest.contains("\"cid\":\"k\""), "{rest}");
+    }
+    drop(alice);
+    relay.stop();
+}
+
+#[test]
+fn the_answer_to_a_hello_comes_first_on_a_stream_too() {
+    let mut limits = RelayLimits::default();
+    limits.away_after = Duration::ZERO;
+    let relay = Relay::start(limits);
+    let mut bob = relay.person_in("bob", "tea");
+    let token = relay.person_in("alice", "tea").token;
+    assert_eq!(bob.next_of("presence")["online"], false);
+    let host = relay.address;
+    let poll = format!(
+        "GET /poll?wait_s=1 HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {}\r\n\r\n",
+        token.as_str().unwrap()
+    );
+    let lines = lines(&unchunked(&relay.http(&poll)));
+    assert_eq!(lines[0]["ok"]["user"], "alice", "{lines:?}");
+    assert_eq!(lines.len(), 1, "there was nothing to tell: {lines:?}");
+    drop(bob);
+    relay.stop();
+}
+
+#[test]
+fn a_post_ends_when_all_is_answered_that_will_be() {
+    let relay = Relay::start(RelayLimits::default());
+    let alice = relay.person_in("alice", "tea");
+    let started = std::time::Instant::now();
+    let many = "{\"id\":7,\"ping\":{}}\n".repeat(70);
+    assert_eq!(relay.post(Some(&alice.token), &many).len(), 65);
+    let long = json!({"id": 8, "ping": {}, "x": "x".repeat(17 * 1024)});
+    let answers = relay.post(Some(&alice.token), &format!("{long}\n{}", r#"{"id":9,"ping":{}}"#));
+    assert_eq!(answers[0]["err"]["code"], "too_long");
+    assert_eq!(answers[1]["id"], 9);
+    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    drop(alice);
     relay.stop();
 }

@@ -1,35 +1,51 @@
 //! The relay: connections, the people behind them, and the rooms that they share.
 //!
-//! It is told what happened ([`open`](Relay::open), [`receive`](Relay::receive), [`drained`](Relay::drained),
+//! It is told what happened ([`open`](Relay::open), [`receive`](Relay::receive), [`stored`](Relay::stored), [`drained`](Relay::drained),
 //! [`close`](Relay::close), [`tick`](Relay::tick)) with the time at which it did, and answers with a list of [`Out`],
-//! to be carried out in order. `K` is whatever the caller names its connections by.
+//! to be carried out in order. `K` is whatever the caller names its connections by. No socket, no clock, no database: the same calls
+//! give the same lines.
 //!
-//! A person is in one of three states:
+//! Rooms, their members and marks, and the people in them are here, in memory; messages, tokens and passwords only in the store. What changes
+//! them goes to the store first, and is done here when the store has answered: nobody is told of anything that could be lost.
 //!
 //! ```text
-//!            hello, free name                connection closed
-//!   unknown ─────────────────────> online <──────────────────────> away
-//!      ^                            ^  │        hello, token         │
-//!      │                            └──┘ hello, token: the older     │
-//!      │                                 connection is closed        │
-//!      └─────────────────────────────────────────────────────────────┘
-//!           away for an hour, or in no room, or the place is needed
+//!   receive ──> the line's command ──> Out::Store(job, Then) ──> store
+//!                                                                  │ committed
+//!   Out: send, publish, … <── what Then says <── stored(Then, answer)
 //! ```
+//!
+//! - `session`: connections, and what they may spend.
+//! - `hello`: who somebody is. `people`: devices, presence.
+//! - `rooms`: who is where, and may what. `messages`: send, get, search, marks, eph.
+//! - `catch_up`: a connection that is behind. `admin`: for the one who runs it. `then`: what waits for the store.
 
+mod admin;
+mod catch_up;
+mod hello;
+mod messages;
 mod people;
+mod room;
 mod rooms;
+mod session;
+mod then;
 
-use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::Hash;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::bucket::{Bucket, Rate};
 use crate::limits::RelayLimits;
-use crate::protocol::{self, Command, ErrorCode, Event, Line, Nothing, Problem, ok_line};
-use crate::room::Room;
+use crate::protocol::{self, Command, ErrorCode, Line, Nothing, Problem, ok_line};
+use crate::store::Request;
+use crate::store::job::{Answer, Inventory, Job, PersonId, Refused, RoomId};
 use people::Person;
+use room::Room;
+use session::{Addresses, Session, Stage};
+use then::{Asker, Step};
+
+pub use hello::{Admission, Registration, Vouched, Voucher};
+pub use then::{Compared, NewAccount, PasswordWork, Then};
 
 /// When something happens, by two clocks.
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +57,7 @@ pub struct Moment {
 }
 
 /// What is to be done, in the order of the list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Out<K> {
     /// Send a text frame to one connection.
     Send {
@@ -50,19 +66,26 @@ pub enum Out<K> {
         /// One line, or several.
         text: String,
     },
-    /// Send a text frame to all connections that are subscribed to a topic. It is the same for all of them.
+    /// Send a text frame to all connections that are subscribed to a room's topic. It is the same for all of them. Those for which too
+    /// much waits already are [held back](Relay::hold_back) before.
     Publish {
-        /// The topic: a room's name.
+        /// The room.
+        room: RoomId,
+        /// The topic: the room's name.
         topic: Arc<str>,
         /// One line.
         text: String,
         /// The one that does not get it.
         except: Option<K>,
+        /// What a connection that does not get this any more needs next of the room's log.
+        next: u64,
     },
-    /// From now on the connection gets what is published on the topic.
+    /// From now on the connection gets what is published on the topic, if it is [still](Relay::is_live) to get it.
     Subscribe {
         /// The connection.
         who: K,
+        /// The room.
+        room: RoomId,
         /// The topic.
         topic: Arc<str>,
     },
@@ -82,73 +105,122 @@ pub enum Out<K> {
         /// The reason, less than 100 bytes.
         reason: &'static str,
     },
+    /// Ask the store, and give its answer to [`stored`](Relay::stored). Answers come in the order of the questions.
+    Store(Request<Then<K>>),
+    /// Do something that takes long.
+    Password(PasswordWork<K>),
+}
+
+/// How the relay is set up.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// See [`RelayLimits`].
+    pub limits: RelayLimits,
+    /// Who gets in.
+    pub admission: Admission,
+    /// The secret of the one who runs the relay; without it nobody does.
+    pub admin_secret: Option<String>,
+    /// What is kept of the log.
+    pub retention: Retention,
+}
+
+/// What is kept of each room's log; without limits, everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Retention {
+    /// Messages that are older are dropped.
+    pub age_max: Option<Duration>,
+    /// Of more messages, the oldest are dropped.
+    pub messages_max: Option<u64>,
 }
 
 /// The relay. See the [module](self).
 pub struct Relay<K> {
     limits: RelayLimits,
+    admission: Admission,
+    admin_secret: Option<String>,
+    retention: Retention,
+    retained_at: Duration,
     random: Random,
-    sessions: HashMap<K, Session>,
+    // Boxed: a table may be half empty, and an empty place is then small.
+    sessions: HashMap<K, Box<Session>>,
+    addresses: Addresses,
     /// Connections that may not have said `hello` yet, the oldest first.
     greeting: VecDeque<(Duration, K)>,
-    people: HashMap<Arc<str>, Person<K>>,
-    /// Who is away, since when (by the clock that never goes back).
-    away: BTreeSet<(Duration, Arc<str>)>,
-    rooms: HashMap<Arc<str>, Room>,
+    /// Connections that are behind, since when they have taken nothing.
+    lagging: HashMap<K, Duration>,
+    /// Connections whose next piece the store had no time for.
+    unfed: BTreeSet<K>,
+    people: HashMap<PersonId, Box<Person<K>>>,
+    keys: HashMap<Arc<str>, PersonId>,
+    /// People whose last connection has ended, and when something comes of it. and they are kept in memory.
+    leaving: BTreeSet<(Duration, PersonId)>,
+    rooms: HashMap<RoomId, Room<K>>,
+    names: HashMap<Arc<str>, RoomId>,
+    /// Marks that the store had no room for.
+    unmarked: BTreeSet<(RoomId, PersonId)>,
+    /// People whom the store could not forget.
+    unforgotten: BTreeSet<PersonId>,
+    /// Rooms that it could not forget.
+    unforgotten_rooms: BTreeSet<RoomId>,
+    /// Rooms for whose new owner it had no room.
+    heirless: BTreeSet<RoomId>,
 }
 
 /// A source of numbers that nobody can guess: tokens and epochs are made of them.
 pub type Random = Box<dyn FnMut() -> u128 + Send>;
 
-/// What the relay knows of a connection.
-#[derive(Debug)]
-struct Session {
-    /// The key of the name of the person whose connection it is.
-    person: Option<Arc<str>>,
-    /// The relay has asked for its end: nothing more is taken from it.
-    closing: bool,
-    bucket: Bucket,
-    refusals: Bucket,
-    /// Until when the last refusal asked it to wait. A line after that is obedience, whatever comes of it.
-    asked_to_wait: Duration,
-    /// The rooms whose log it is still being sent.
-    behind: VecDeque<Behind>,
-}
+/// What can name a connection.
+pub trait Key: Copy + Ord + Hash {}
+impl<K: Copy + Ord + Hash> Key for K {}
 
-/// A room that a connection is catching up with.
-#[derive(Debug)]
-struct Behind {
-    room: Arc<str>,
-    next: u64,
-}
-
-impl<K: Copy + Eq + Hash> Relay<K> {
-    /// A relay without people or rooms.
-    pub fn new(limits: RelayLimits, random: Random) -> Self {
-        Self {
+impl<K: Key> Relay<K> {
+    /// A relay with what the store has.
+    pub fn new(settings: Settings, inventory: Inventory, random: Random) -> Self {
+        let Settings { limits, admission, admin_secret, retention } = settings;
+        let mut relay = Self {
             limits,
+            admission,
+            admin_secret,
+            retention,
+            retained_at: Duration::ZERO,
             random,
             sessions: HashMap::new(),
+            addresses: Addresses::default(),
             greeting: VecDeque::new(),
+            lagging: HashMap::new(),
+            unfed: BTreeSet::new(),
             people: HashMap::new(),
-            away: BTreeSet::new(),
+            keys: HashMap::new(),
+            leaving: BTreeSet::new(),
             rooms: HashMap::new(),
+            names: HashMap::new(),
+            unmarked: BTreeSet::new(),
+            unforgotten: BTreeSet::new(),
+            unforgotten_rooms: BTreeSet::new(),
+            heirless: BTreeSet::new(),
+        };
+        for known in inventory.people {
+            relay.meet(&known, Duration::ZERO);
         }
+        for room in inventory.rooms {
+            for member in &room.members {
+                if let Some(person) = relay.people.get_mut(&member.person) {
+                    person.rooms.insert(room.room);
+                }
+            }
+            relay.names.insert(room.name.clone(), room.room);
+            relay.rooms.insert(room.room, Room::stored(room));
+        }
+        relay.people.retain(|_, person| !person.rooms.is_empty());
+        let people = &relay.people;
+        relay.keys.retain(|_, person| people.contains_key(person));
+        relay
     }
 
-    /// A connection was opened. `who` was never the name of another.
-    pub fn open(&mut self, now: Moment, who: K) {
-        let bucket = Bucket::full(self.rate(), now.clock);
-        let refusals = Bucket::full(self.refusal_rate(), now.clock);
-        let session = Session {
-            person: None,
-            closing: false,
-            bucket,
-            refusals,
-            asked_to_wait: Duration::ZERO,
-            behind: VecDeque::new(),
-        };
-        self.sessions.insert(who, session);
+    /// A connection was opened from an address. `who` was never the name of another.
+    pub fn open(&mut self, now: Moment, who: K, address: IpAddr) {
+        let session = self.new_session(now, address);
+        self.sessions.insert(who, Box::new(session));
         self.greeting.push_back((now.clock, who));
     }
 
@@ -172,9 +244,9 @@ impl<K: Copy + Eq + Hash> Relay<K> {
                 let text = "too many lines in one frame; this one and the rest were dropped";
                 return refuse(out, who, &Problem::new(ErrorCode::TooLong, text));
             }
-            let answered = out.len();
-            self.receive_line(now, who, line, out);
-            self.charge_for_answer(who, out.get(answered..).unwrap_or_default());
+            if let Err(problem) = self.try_line(now, who, line, out) {
+                self.refuse_or_close(now, who, problem, out);
+            }
         }
     }
 
@@ -187,46 +259,112 @@ impl<K: Copy + Eq + Hash> Relay<K> {
         }
     }
 
-    /// Whether there is more of the log for a connection than [`receive`](Self::receive) has sent it.
-    pub fn is_behind(&self, who: K) -> bool {
-        self.sessions.get(&who).is_some_and(|it| !it.closing && !it.behind.is_empty())
-    }
-
-    /// The connection has room for the next piece of what it [is behind](Self::is_behind) with.
-    pub fn drained(&mut self, who: K, out: &mut Vec<Out<K>>) {
-        if self.is_open(who) {
-            self.feed(who, out);
+    /// The store has answered, or has not been asked: that is [`Refused::Busy`].
+    pub fn stored(&mut self, now: Moment, then: Then<K>, answer: Answer, out: &mut Vec<Out<K>>) {
+        match then.0 {
+            Step::SignIn { asker, hello, token } => {
+                let done = self.signed_in(now, asker, &hello, token.as_deref(), answer, out);
+                self.greeted(now, asker, done, out);
+            }
+            Step::ComparePassword { asker, hello, password } => {
+                let done = self.compare_password(asker, hello, password, answer, out);
+                self.greeted(now, asker, done, out);
+            }
+            Step::MadeRoom(new) => {
+                let asker = new.asker;
+                let done = self.made_room(now, *new, answer, out);
+                self.done(asker, done, out);
+            }
+            Step::FoundOther { asker, me } => {
+                let done = person(answer).and_then(|it| self.direct_with(asker, me, &it, now, out));
+                self.done(asker, done, out);
+            }
+            Step::FoundGrantee { asker, by, room, role } => {
+                let may = by.map_or(Ok(()), |me| self.is_owner(me, room));
+                let known = may.and_then(|()| person(answer));
+                let done = known.and_then(|it| self.grant_to(asker, room, it, role.into(), out));
+                self.done(asker, done, out);
+            }
+            Step::SetRole(change) => {
+                let asker = change.asker;
+                let done = self.role_is_set(now, change, answer, out);
+                if let Some(asker) = asker {
+                    self.done(asker, done, out);
+                }
+            }
+            Step::Sent(draft) => {
+                let asker = draft.asker;
+                let done = self.sent(&draft, answer, out);
+                self.done(asker, done, out);
+            }
+            Step::Fetched { asker, room } => {
+                let done = self.fetched(asker, room, answer, out);
+                self.done(asker, done, out);
+            }
+            Step::Found { asker } => {
+                let done = self.found(asker, answer, out);
+                self.done(asker, done, out);
+            }
+            Step::Feed { who, room } => self.fed(now, who, room, answer, out),
+            Step::Marked { room, person } => self.marked(room, person, &answer, out),
+            Step::SignedOut { asker, person, all } => {
+                let done = self.signed_out(now, asker, person, all, answer, out);
+                self.done(asker, done, out);
+            }
+            Step::Forgot { person } => self.forgot(now, person, &answer, out),
+            Step::ForgotRoom { room } => self.forgot_room(room, &answer),
+            Step::Retained => self.retained(answer),
+            Step::Nothing => {}
+            Step::Admin { asker, step } => {
+                let done = self.administered(now, asker, step, answer, out);
+                self.done(asker, done, out);
+            }
         }
     }
 
     /// The connection is gone.
     pub fn close(&mut self, now: Moment, who: K, out: &mut Vec<Out<K>>) {
-        if let Some(person) = self.sessions.remove(&who).and_then(|session| session.person) {
-            self.lose_connection(now, &person, out);
+        self.lagging.remove(&who);
+        let Some(session) = self.sessions.remove(&who) else { return };
+        self.addresses.leave(session.address, now.clock);
+        if let Stage::Person(person) = session.stage {
+            self.lose_device(now, who, person, out);
         }
     }
 
-    /// Time has passed: call it every few seconds.
+    /// Time has passed: call it every second or so.
     pub fn tick(&mut self, now: Moment, out: &mut Vec<Out<K>>) {
-        while let Some(&(since, who)) = self.greeting.front()
-            && since + self.limits.hello_within <= now.clock
-        {
-            self.greeting.pop_front();
-            if self.sessions.get(&who).is_some_and(|it| it.person.is_none() && !it.closing) {
-                self.end_session(who, protocol::HELLO_LATE, "say hello first", out);
+        self.close_the_silent(now, out);
+        self.feed_again(now, out);
+        self.close_the_slow(now, out);
+        self.close_the_expired(now, out);
+        self.tell_who_left(now, out);
+        self.addresses.tidy(self.address_rate(), now.clock);
+        self.store_again(out);
+        self.retain(now, out);
+    }
+
+    /// Does again what the store could not do, and nobody waits for.
+    fn store_again(&mut self, out: &mut Vec<Out<K>>) {
+        for (room, person) in std::mem::take(&mut self.unmarked) {
+            self.store_mark(room, person, out);
+        }
+        for person in std::mem::take(&mut self.unforgotten) {
+            if !self.people.contains_key(&person) {
+                self.forget(person, out);
             }
         }
-        while let Some((since, person)) = self.away.first()
-            && *since + self.limits.away_kept <= now.clock
-        {
-            self.forget_person(now, &person.clone(), out);
+        for room in std::mem::take(&mut self.unforgotten_rooms) {
+            out.push(ask_store(Step::ForgotRoom { room }, Job::ForgetRoom { room }));
+        }
+        for room in std::mem::take(&mut self.heirless) {
+            self.pass_on(room, out);
         }
     }
 
-    fn receive_line(&mut self, now: Moment, who: K, line: &str, out: &mut Vec<Out<K>>) {
-        if let Err(problem) = self.try_line(now, who, line, out) {
-            self.refuse_or_close(now, who, problem, out);
-        }
+    /// How many people, and rooms, are in memory.
+    pub fn counts(&self) -> (usize, usize) {
+        (self.people.len(), self.rooms.len())
     }
 
     fn try_line(
@@ -247,155 +385,188 @@ impl<K: Copy + Eq + Hash> Relay<K> {
         let id = parsed.as_ref().map_or_else(|problem| problem.id, |line| line.id);
         self.afford(now, who, line_bytes).map_err(|problem| problem.with_id(id))?;
         let Line { command, .. } = parsed?;
-        self.run(now, who, id, command, out).map_err(|problem| problem.with_id(id))
+        self.run(now, Asker { who, id }, command, out).map_err(|problem| problem.with_id(id))
     }
 
     fn run(
         &mut self,
         now: Moment,
-        who: K,
-        id: Option<u64>,
+        asker: Asker<K>,
         command: Command,
         out: &mut Vec<Out<K>>,
     ) -> Result<(), Problem> {
-        let person = self.sessions.get(&who).and_then(|session| session.person.clone());
-        match (command, person) {
-            (Command::Hello(hello), None) => self.hello(now, who, id, hello, out),
-            (Command::Hello(_), Some(_)) => {
+        let stage = self.sessions.get(&asker.who).map_or(Stage::Closing, |session| session.stage);
+        let me = match (stage, command) {
+            (Stage::Greeting, Command::Hello(hello)) => return self.hello(now, asker, hello, out),
+            (Stage::Person(_) | Stage::Admin | Stage::Asking, Command::Hello(_)) => {
                 let text = "this connection has said hello already";
-                Err(Problem::new(ErrorCode::HelloAgain, text))
+                return Err(problem(ErrorCode::HelloAgain, text));
             }
-            (_, None) => Err(Problem::new(ErrorCode::HelloFirst, "say hello first")),
-            (Command::Join(join), Some(me)) => self.join(now, who, id, &me, &join.room, out),
-            (Command::Leave(leave), Some(me)) => self.leave(now, who, id, &me, &leave.room, out),
-            (Command::Send(send), Some(me)) => self.send(now, who, id, &me, &send, out),
-            (Command::Get(get), Some(me)) => self.get(who, id, &me, &get, out),
-            (Command::Eph(eph), Some(me)) => self.eph(who, id, &me, &eph, out),
-            (Command::Ping, Some(_)) => {
-                answer(out, who, id, &Nothing {});
-                Ok(())
+            (Stage::Admin, Command::Admin(admin)) => return self.admin(now, asker, admin, out),
+            (Stage::Admin, Command::Ping) => return self.answered(asker, out),
+            (Stage::Person(me), command) => (me, command),
+            (Stage::Greeting | Stage::Asking | Stage::Admin | Stage::Closing, _) => {
+                return Err(problem(
+                    ErrorCode::HelloFirst,
+                    "say hello first, and wait for the answer",
+                ));
             }
-        }
-    }
-
-    /// Sends the next piece of the log to a connection that is behind, and subscribes it to each room that it has
-    /// caught up with.
-    fn feed(&mut self, who: K, out: &mut Vec<Out<K>>) {
-        let Some(session) = self.sessions.get_mut(&who) else { return };
-        let mut piece = String::new();
-        let mut live = Vec::new();
-        while let Some(behind) = session.behind.front_mut() {
-            let Some(room) = self.rooms.get(&behind.room) else {
-                session.behind.pop_front();
-                continue;
-            };
-            if behind.next < room.first() {
-                // It was slower than the room: the log has moved on.
-                behind.next = room.first();
-                add_line(&mut piece, &Event::Reset { room: room.name(), log: room.log() });
-            }
-            while piece.len() < self.limits.answer_bytes_max
-                && let Some(message) = room.message(behind.next)
-            {
-                add_line(&mut piece, &Event::Msg(message));
-                behind.next += 1;
-            }
-            // Members are listed in full, so that one piece is at most one list longer than the limit.
-            if behind.next <= room.head() || piece.len() >= self.limits.answer_bytes_max {
-                break;
-            }
-            let members = people::members(&self.people, room);
-            add_line(&mut piece, &Event::Live { room: room.name(), head: room.head(), members });
-            live.push(room.name().clone());
-            session.behind.pop_front();
-        }
-        if !piece.is_empty() {
-            out.push(Out::Send { to: who, text: piece });
-        }
-        out.extend(live.into_iter().map(|topic| Out::Subscribe { who, topic }));
-    }
-
-    /// The session's part of ending a connection; [`close`](Self::close) follows when it is gone.
-    fn end_session(&mut self, who: K, code: u16, reason: &'static str, out: &mut Vec<Out<K>>) {
-        if let Some(session) = self.sessions.get_mut(&who) {
-            session.closing = true;
-            session.behind.clear();
-            out.push(Out::Close { who, code, reason });
-        }
-    }
-
-    fn is_open(&self, who: K) -> bool {
-        self.sessions.get(&who).is_some_and(|session| !session.closing)
-    }
-
-    fn afford(&mut self, now: Moment, who: K, bytes: usize) -> Result<(), Problem> {
-        let rate = self.rate();
-        let Some(session) = self.sessions.get_mut(&who) else { return Ok(()) };
-        session.bucket.take(1 + kibibytes(bytes), rate, now.clock).map_err(|wait| Problem {
-            retry_ms: Some(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX)),
-            ..Problem::new(ErrorCode::Rate, "too much in too short a time")
-        })
-    }
-
-    /// An answer that is larger than its question is paid for too.
-    fn charge_for_answer(&mut self, who: K, answer: &[Out<K>]) {
-        let bytes = answer.iter().map(|out| match out {
-            Out::Send { text, .. } => text.len(),
-            Out::Publish { .. } | Out::Subscribe { .. } | Out::Unsubscribe { .. } => 0,
-            Out::Close { .. } => 0,
-        });
-        let bytes = bytes.sum();
-        if let Some(session) = self.sessions.get_mut(&who) {
-            session.bucket.charge(kibibytes(bytes));
-        }
-    }
-
-    /// Answers with the problem; a client that goes on although it was told to wait is closed.
-    fn refuse_or_close(&mut self, now: Moment, who: K, problem: Problem, out: &mut Vec<Out<K>>) {
-        let rate = self.refusal_rate();
-        refuse(out, who, &problem);
-        let Some(session) = self.sessions.get_mut(&who).filter(|_| problem.code == ErrorCode::Rate)
-        else {
-            return;
         };
-        let obedient = now.clock >= session.asked_to_wait;
-        session.asked_to_wait = now.clock + Duration::from_millis(problem.retry_ms.unwrap_or(0));
-        if !obedient && session.refusals.take(1, rate, now.clock).is_err() {
-            self.end_session(who, protocol::FLOOD, "too much, and it went on", out);
+        match me {
+            (me, Command::Join(join)) => self.join(now, asker, me, &join, out),
+            (me, Command::Leave(leave)) => self.leave(asker, me, &leave, out),
+            (me, Command::Direct(direct)) => self.direct(now, asker, me, &direct, out),
+            (me, Command::Grant(grant)) => self.grant(asker, me, &grant, out),
+            (me, Command::Members(list)) => self.list_members(asker, me, &list, out),
+            (me, Command::Send(send)) => self.send(now, asker, me, send, out),
+            (me, Command::Get(get)) => self.get(asker, me, &get, out),
+            (me, Command::Search(search)) => self.search(now, asker, me, search, out),
+            (me, Command::Mark(mark)) => self.mark(asker, me, &mark, out),
+            (me, Command::Eph(eph)) => self.eph(asker, me, &eph, out),
+            (me, Command::Logout(logout)) => sign_out(asker, me, logout.token, out),
+            (_, Command::Ping) => self.answered(asker, out),
+            (_, Command::Hello(_)) => Ok(()),
+            (_, Command::Admin(_)) => {
+                Err(problem(ErrorCode::Forbidden, "only for the one who runs the relay"))
+            }
         }
     }
 
-    fn rate(&self) -> Rate {
-        Rate { burst: self.limits.burst, refill_per_s: self.limits.refill_per_s }
+    /// Answers, if an answer is wanted and somebody is there.
+    fn answer(&self, out: &mut Vec<Out<K>>, asker: Asker<K>, ok: &impl serde::Serialize) {
+        if let Some(id) = asker.id.filter(|_| self.is_open(asker.who)) {
+            out.push(Out::Send { to: asker.who, text: ok_line(id, ok) });
+        }
     }
 
-    fn refusal_rate(&self) -> Rate {
-        Rate { burst: self.limits.refusals_max, refill_per_s: 1 }
+    /// Answers that it is done.
+    fn answered(&self, asker: Asker<K>, out: &mut Vec<Out<K>>) -> Result<(), Problem> {
+        self.answer(out, asker, &Nothing {});
+        Ok(())
+    }
+
+    /// What waited for the store has come to an end.
+    fn done(&mut self, asker: Asker<K>, done: Result<(), Problem>, out: &mut Vec<Out<K>>) {
+        if let Err(problem) = done
+            && self.is_open(asker.who)
+        {
+            refuse(out, asker.who, &problem.with_id(asker.id));
+        }
+    }
+
+    /// A number that nobody can guess, in 32 digits.
+    fn secret(&mut self) -> String {
+        format!("{:032x}", (self.random)())
+    }
+
+    fn retain(&mut self, now: Moment, out: &mut Vec<Out<K>>) {
+        const EVERY: Duration = Duration::from_secs(60);
+        let Retention { age_max, messages_max } = self.retention;
+        if (age_max, messages_max) != (None, None) && now.clock >= self.retained_at + EVERY {
+            self.retained_at = now.clock;
+            out.push(ask_store(Step::Retained, self.retain_job(now)));
+        }
+    }
+
+    fn retain_job(&self, now: Moment) -> Job {
+        let Retention { age_max, messages_max } = self.retention;
+        let age_ms = age_max.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX));
+        let before_ms = age_ms.map(|age_ms| now.unix_ms.saturating_sub(age_ms));
+        Job::Retain { before_ms, messages_max, at_once: 1_000 }
+    }
+
+    fn retained(&mut self, answer: Answer) {
+        let Answer::Retained { firsts, more } = answer else { return };
+        for (room, first) in firsts {
+            if let Some(room) = self.rooms.get_mut(&room) {
+                room.first = room.first.max(first);
+            }
+        }
+        if more {
+            // At the next tick.
+            self.retained_at = Duration::ZERO;
+        }
     }
 }
 
-fn kibibytes(bytes: usize) -> u32 {
-    u32::try_from(bytes / 1024).unwrap_or(u32::MAX)
+fn ask_store<K>(then: Step<K>, job: Job) -> Out<K> {
+    Out::Store(Request { context: Then(then), job })
 }
 
-fn answer<K>(out: &mut Vec<Out<K>>, to: K, id: Option<u64>, ok: &impl serde::Serialize) {
-    if let Some(id) = id {
-        out.push(Out::Send { to, text: ok_line(id, ok) });
+fn sign_out<K>(
+    asker: Asker<K>,
+    me: PersonId,
+    token: Option<String>,
+    out: &mut Vec<Out<K>>,
+) -> Result<(), Problem> {
+    let all = token.is_none();
+    let then = Step::SignedOut { asker, person: me, all };
+    out.push(ask_store(then, Job::SignOut { person: me, token }));
+    Ok(())
+}
+
+/// The person that the store has answered with.
+fn person(answer: Answer) -> Result<crate::store::job::Known, Problem> {
+    match answer {
+        Answer::Person(known) => Ok(known),
+        answer => Err(refusal(answer)),
     }
 }
+
+/// Why the store did not do it, as a client is told. An answer that does not fit its question is a fault of the store's.
+fn refusal(answer: Answer) -> Problem {
+    let Answer::Refused(refused) = answer else {
+        return problem(ErrorCode::Storage, "the store answered something else");
+    };
+    match refused {
+        Refused::Exists => problem(ErrorCode::NameTaken, "somebody has this name; choose another"),
+        Refused::Unknown => problem(ErrorCode::UserUnknown, "nobody has this name"),
+        Refused::Blocked => problem(ErrorCode::Blocked, "you are kept out of this relay"),
+        Refused::BadInvitation => {
+            problem(ErrorCode::Registration, "the invitation is unknown, used up or too old")
+        }
+        Refused::NoRoom => not_member(),
+        Refused::Full => problem(
+            ErrorCode::Storage,
+            "the disk is full: nothing more can be stored, what is stored can be read",
+        ),
+        Refused::Failed(_) => problem(ErrorCode::Storage, "the disk fails: this was not stored"),
+        Refused::Busy => {
+            problem(ErrorCode::Busy, "too much waits for the disk").retry_after(RETRY_BUSY_MS)
+        }
+    }
+}
+
+const RETRY_BUSY_MS: u64 = 1_000;
+/// Nobody knows when a place becomes free.
+const RETRY_FULL_MS: u64 = 10_000;
 
 fn refuse<K>(out: &mut Vec<Out<K>>, to: K, problem: &Problem) {
     out.push(Out::Send { to, text: problem.line() });
 }
 
-fn add_line(piece: &mut String, event: &Event<'_>) {
-    if !piece.is_empty() {
-        piece.push('\n');
+/// Says a line to a connection, in the frame of what it is told just before if that is not full.
+fn say<K: PartialEq>(out: &mut Vec<Out<K>>, to: K, line: &str) {
+    const FULL: usize = 16 * 1024;
+    if let Some(Out::Send { to: last, text }) = out.last_mut()
+        && *last == to
+        && text.len() < FULL
+    {
+        text.push('\n');
+        text.push_str(line);
+        return;
     }
-    piece.push_str(&event.line());
+    out.push(Out::Send { to, text: line.to_owned() });
 }
 
-/// A problem whose text is fixed.
-fn problem(code: ErrorCode, text: impl Into<Cow<'static, str>>) -> Problem {
+fn problem(code: ErrorCode, text: impl Into<std::borrow::Cow<'static, str>>) -> Problem {
     Problem::new(code, text)
+}
+
+fn not_member() -> Problem {
+    problem(ErrorCode::NotMember, "you are not in this room; join it first")
+}
+
+fn relay_full() -> Problem {
+    problem(ErrorCode::RelayFull, "the relay is full").retry_after(RETRY_FULL_MS)
 }

@@ -1,244 +1,368 @@
-//! Who people are: `hello`, coming back, being away, being forgotten.
+//! People in memory: their devices, and who sees them come and go.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::hash::Hash;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Behind, Moment, Out, Relay, answer, problem};
+use super::then::Step;
+use super::{Admission, Key, Moment, Out, Relay, RoomId, Stage, ask_store};
+use crate::bucket::Bucket;
 use crate::limits::FRAME_BYTES_MAX;
-use crate::names::PersonName;
-use crate::protocol::{self, ErrorCode, Event, Hello, Member, Problem, Welcome};
-use crate::room::Room;
+use crate::protocol::{
+    self, ErrorCode, Event, Granted, Member, Nothing, Problem, RoomInfo, Welcome,
+};
+use crate::store::job::{Access, Answer, Job, Known, PersonId, Refused};
 
-/// A person that the relay knows.
+use super::room::{Membership, Room};
+use super::then::Asker;
+
+/// A person who is in a room, or connected.
 #[derive(Debug)]
 pub(super) struct Person<K> {
     pub(super) name: Arc<str>,
-    token: String,
-    whereabouts: Whereabouts<K>,
-    pub(super) rooms: BTreeSet<Arc<str>>,
+    pub(super) key: Arc<str>,
+    /// The connections, the oldest first.
+    pub(super) devices: Vec<K>,
+    /// The connections that get no events: they are no devices, and nobody sees them come or go.
+    pub(super) quiet: Vec<K>,
+    pub(super) rooms: BTreeSet<RoomId>,
+    /// Rooms that the person has asked to be let into, and that the store is at. They count as rooms already.
+    pub(super) entering: usize,
+    pub(super) bucket: Bucket,
+    /// Others see the person as here.
+    online: bool,
+    /// When the last connection ended, in milliseconds since 1970.
+    last_seen_ms: u64,
+    /// What comes next for somebody without a connection, as [`Relay::leaving`] has it.
+    leaving: Option<Leaving>,
 }
 
+/// What comes next for somebody who has no connection, and when.
 #[derive(Clone, Copy, Debug)]
-enum Whereabouts<K> {
-    Online(K),
-    Away { since: Duration, last_seen: u64 },
+enum Leaving {
+    /// Others see it.
+    Sight(Duration),
+    /// The name is free again, where there is nothing else to keep it.
+    Name(Duration),
+}
+
+impl Leaving {
+    fn due(self) -> Duration {
+        match self {
+            Self::Sight(due) | Self::Name(due) => due,
+        }
+    }
 }
 
 impl<K> Person<K> {
+    fn last_seen(&self) -> Option<u64> {
+        (!self.online).then_some(self.last_seen_ms)
+    }
+
+    /// As the store would answer.
+    pub(super) fn as_known(&self, person: PersonId) -> Known {
+        Known {
+            person,
+            key: self.key.clone(),
+            shown: self.name.clone(),
+            last_seen_ms: self.last_seen_ms,
+            blocked: false,
+        }
+    }
+
     /// As the members of a room see the person.
-    pub(super) fn as_member(&self) -> Member<'_> {
-        let last_seen = match self.whereabouts {
-            Whereabouts::Online(_) => None,
-            Whereabouts::Away { last_seen, .. } => Some(last_seen),
-        };
-        Member { user: &self.name, online: last_seen.is_none(), last_seen }
+    pub(super) fn as_member(&self, membership: &Membership) -> Member<'_> {
+        Member {
+            user: &self.name,
+            role: Some(membership.role).into(),
+            online: self.online,
+            last_seen: self.last_seen(),
+            recv: membership.marks.recv,
+            read: membership.marks.read,
+        }
+    }
+
+    /// As they see a person who has left.
+    pub(super) fn as_gone(&self) -> Member<'_> {
+        Member {
+            user: &self.name,
+            role: Granted::None,
+            online: false,
+            last_seen: None,
+            recv: 0,
+            read: 0,
+        }
     }
 }
 
-/// The members of a room, in the order of their names.
-pub(super) fn members<'a, K>(
-    people: &'a HashMap<Arc<str>, Person<K>>,
-    room: &Room,
-) -> Vec<Member<'a>> {
-    room.members.iter().filter_map(|key| people.get(key)).map(Person::as_member).collect()
-}
+pub(super) const SIGNED_OUT: &str = "signed out";
 
-impl<K: Copy + Eq + Hash> Relay<K> {
-    pub(super) fn hello(
-        &mut self,
-        now: Moment,
-        who: K,
-        id: Option<u64>,
-        hello: Hello,
-        out: &mut Vec<Out<K>>,
-    ) -> Result<(), Problem> {
-        if hello.v != 1 {
-            return Err(problem(ErrorCode::Version, "this relay speaks version 1"));
+impl<K: Key> Relay<K> {
+    /// Keeps a person in memory.
+    pub(super) fn meet(&mut self, known: &Known, now: Duration) {
+        if self.people.contains_key(&known.person) {
+            return;
         }
-        let name = PersonName::new(&hello.name, self.limits.name_chars_max)
-            .map_err(|error| problem(ErrorCode::Name, error.to_string()))?;
-        let me = name.key.clone();
-        self.authenticate(now, name, hello.token.as_deref(), out)?;
-        self.take_over(who, &me, out);
-
-        let mut refused = BTreeMap::new();
-        for room in hello.at.keys() {
-            if let Err(problem) = self.enter(now, &me, room, out) {
-                refused.insert(room.clone(), problem.code);
-            }
-        }
-        self.welcome(who, id, &me, refused, out);
-        self.catch_up(who, &me, &hello.at, out);
-        self.feed(who, out);
-        Ok(())
-    }
-
-    /// Makes sure that the person exists and is who says `hello`.
-    fn authenticate(
-        &mut self,
-        now: Moment,
-        name: PersonName,
-        token: Option<&str>,
-        out: &mut Vec<Out<K>>,
-    ) -> Result<(), Problem> {
-        if let Some(person) = self.people.get(&name.key) {
-            return match token {
-                Some(token) if same_secret(token, &person.token) => Ok(()),
-                Some(_) | None => {
-                    Err(problem(ErrorCode::NameTaken, "somebody has this name; choose another"))
-                }
-            };
-        }
-        if self.people.len() >= self.limits.people_max {
-            let Some((_, longest)) = self.away.first().cloned() else {
-                return Err(Problem {
-                    retry_ms: Some(RETRY_FULL_MS),
-                    ..problem(ErrorCode::RelayFull, "the relay is full of people")
-                });
-            };
-            self.forget_person(now, &longest, out);
-        }
-        let token = format!("{:032x}", (self.random)());
-        let whereabouts = Whereabouts::Away { since: now.clock, last_seen: now.unix_ms };
-        self.away.insert((now.clock, name.key.clone()));
-        let person = Person { name: name.shown, token, whereabouts, rooms: BTreeSet::new() };
-        self.people.insert(name.key, person);
-        Ok(())
-    }
-
-    /// Gives the person to the connection, and closes the one that had it.
-    fn take_over(&mut self, who: K, me: &Arc<str>, out: &mut Vec<Out<K>>) {
-        let Some(person) = self.people.get_mut(me) else { return };
-        match std::mem::replace(&mut person.whereabouts, Whereabouts::Online(who)) {
-            Whereabouts::Online(older) => {
-                let topics = person.rooms.iter().cloned();
-                out.extend(topics.map(|topic| Out::Unsubscribe { who: older, topic }));
-                // What was spent stays spent: a new connection is no way around the rate.
-                let spent = self.sessions.get_mut(&older).map(|session| {
-                    session.person = None;
-                    session.bucket.clone()
-                });
-                if let (Some(spent), Some(session)) = (spent, self.sessions.get_mut(&who)) {
-                    session.bucket = spent;
-                }
-                self.end_session(older, protocol::REPLACED, "replaced by a newer connection", out);
-            }
-            Whereabouts::Away { since, .. } => {
-                self.away.remove(&(since, me.clone()));
-                self.tell_presence(me, out);
-            }
-        }
-        if let Some(session) = self.sessions.get_mut(&who) {
-            session.person = Some(me.clone());
-        }
-    }
-
-    fn welcome(
-        &self,
-        who: K,
-        id: Option<u64>,
-        me: &Arc<str>,
-        refused: BTreeMap<String, ErrorCode>,
-        out: &mut Vec<Out<K>>,
-    ) {
-        let Some(person) = self.people.get(me) else { return };
-        let rooms = person.rooms.iter().filter_map(|name| self.rooms.get(name));
-        let welcome = Welcome {
-            user: &person.name,
-            token: &person.token,
-            ping_s: protocol::PING_S,
-            frame_bytes_max: FRAME_BYTES_MAX,
-            rooms: rooms.map(|room| (&**room.name(), room.log())).collect(),
-            refused,
+        let person = Person {
+            name: known.shown.clone(),
+            key: known.key.clone(),
+            devices: Vec::new(),
+            quiet: Vec::new(),
+            rooms: BTreeSet::new(),
+            entering: 0,
+            bucket: Bucket::full(self.rate(), now),
+            online: false,
+            last_seen_ms: known.last_seen_ms,
+            leaving: None,
         };
-        answer(out, who, id, &welcome);
+        self.keys.insert(known.key.clone(), known.person);
+        self.people.insert(known.person, Box::new(person));
     }
 
-    /// Notes for each of the person's rooms where the connection goes on: after its cursor, after a reset from the
-    /// first message that is kept, or, in a room that the client did not name, from now.
-    fn catch_up(
+    /// Gives a connection to a person; closes an older one of the same device, or the oldest of too many.
+    pub(super) fn take_device(
         &mut self,
+        now: Moment,
         who: K,
-        me: &Arc<str>,
-        at: &BTreeMap<String, (String, u64)>,
+        me: PersonId,
+        device: Option<&str>,
         out: &mut Vec<Out<K>>,
     ) {
-        let Some(person) = self.people.get(me) else { return };
-        let mut behind = VecDeque::new();
-        for room in person.rooms.iter().filter_map(|name| self.rooms.get(name)) {
-            let next = match at.get(&**room.name()) {
-                None => room.head() + 1,
-                Some((epoch, last)) => room.next_after(epoch, *last).unwrap_or_else(|| {
-                    let reset = Event::Reset { room: room.name(), log: room.log() };
-                    out.push(Out::Send { to: who, text: reset.line() });
-                    room.first()
-                }),
-            };
-            behind.push_back(Behind { room: room.name().clone(), next });
-        }
         if let Some(session) = self.sessions.get_mut(&who) {
-            session.behind = behind;
+            session.stage = Stage::Person(me);
+            session.device = device.map(Into::into);
         }
-    }
-
-    /// The person's connection is gone.
-    pub(super) fn lose_connection(&mut self, now: Moment, me: &Arc<str>, out: &mut Vec<Out<K>>) {
-        let Some(person) = self.people.get_mut(me) else { return };
-        person.whereabouts = Whereabouts::Away { since: now.clock, last_seen: now.unix_ms };
-        self.away.insert((now.clock, me.clone()));
-        if person.rooms.is_empty() {
-            self.forget_person(now, me, out);
-        } else {
+        let Some(person) = self.people.get_mut(&me) else { return };
+        // One is the rule.
+        person.devices.reserve_exact(1);
+        person.devices.push(who);
+        let devices = person.devices.clone();
+        let came = !std::mem::replace(&mut person.online, true);
+        if let Some(leaving) = person.leaving.take() {
+            self.leaving.remove(&(leaving.due(), me));
+        }
+        let device_of =
+            |it: &K| self.sessions.get(it).and_then(|session| session.device.as_deref());
+        let older = devices.iter().copied().filter(|it| *it != who);
+        let same = |it: &K| device.is_some() && device_of(it) == device;
+        let mut replaced: Vec<K> = older.clone().filter(same).collect();
+        if replaced.is_empty() && devices.len() > self.limits.devices_max {
+            replaced.extend(older.clone().next());
+        }
+        for older in replaced {
+            self.end_session(now, older, protocol::REPLACED, "replaced by a newer connection", out);
+        }
+        if came {
             self.tell_presence(me, out);
         }
     }
 
-    /// Takes an away person out of all rooms, and frees the name.
-    pub(super) fn forget_person(&mut self, now: Moment, me: &Arc<str>, out: &mut Vec<Out<K>>) {
-        let rooms = self.people.get(me).map(|person| person.rooms.clone()).unwrap_or_default();
-        for room in rooms {
-            self.exit(now, me, &room, out);
+    /// Gives a connection to a person that gets no events.
+    pub(super) fn take_quiet(&mut self, who: K, me: PersonId) {
+        if let Some(session) = self.sessions.get_mut(&who) {
+            session.stage = Stage::Person(me);
         }
-        if let Some(person) = self.people.remove(me)
-            && let Whereabouts::Away { since, .. } = person.whereabouts
+        if let Some(person) = self.people.get_mut(&me) {
+            person.quiet.push(who);
+        }
+    }
+
+    /// A person's connection has ended, or is about to.
+    pub(super) fn lose_device(&mut self, now: Moment, who: K, me: PersonId, out: &mut Vec<Out<K>>) {
+        let Some(person) = self.people.get_mut(&me) else { return };
+        person.quiet.retain(|it| *it != who);
+        if let Some(at) = person.devices.iter().position(|it| *it == who) {
+            person.devices.remove(at);
+            person.last_seen_ms = now.unix_ms;
+            for room in &person.rooms {
+                if let Some(room) = self.rooms.get_mut(room)
+                    && room.live.remove(&who)
+                {
+                    out.push(Out::Unsubscribe { who, topic: room.name.clone() });
+                }
+            }
+        }
+        if person.devices.is_empty() && person.leaving.is_none() {
+            self.will_leave(me, Leaving::Sight(now.clock + self.limits.away_after));
+        }
+    }
+
+    fn will_leave(&mut self, me: PersonId, leaving: Leaving) {
+        if let Some(person) = self.people.get_mut(&me) {
+            person.leaving = Some(leaving);
+            self.leaving.insert((leaving.due(), me));
+        }
+    }
+
+    /// Tells the others of people who have been gone for long enough to be so.
+    pub(super) fn tell_who_left(&mut self, now: Moment, out: &mut Vec<Out<K>>) {
+        while let Some(&(due, me)) = self.leaving.first()
+            && due <= now.clock
         {
-            self.away.remove(&(since, me.clone()));
+            self.leaving.pop_first();
+            let Some(person) = self.people.get_mut(&me) else { continue };
+            let leaving = person.leaving.take();
+            if std::mem::replace(&mut person.online, false) {
+                let seen = Job::Seen { person: me, at_ms: person.last_seen_ms };
+                out.push(ask_store(Step::Nothing, seen));
+                self.tell_presence(me, out);
+            }
+            match leaving {
+                Some(Leaving::Sight(due)) if self.in_no_room(me) => {
+                    self.will_leave(me, Leaving::Name(due + self.limits.name_kept));
+                }
+                Some(Leaving::Sight(_)) | None => {}
+                Some(Leaving::Name(_)) => self.unmeet(me, out),
+            }
         }
     }
 
-    /// Whether a person has a connection.
-    pub(super) fn is_here(&self, key: &Arc<str>) -> bool {
-        self.people.get(key).is_some_and(|it| matches!(it.whereabouts, Whereabouts::Online(_)))
+    fn in_no_room(&self, me: PersonId) -> bool {
+        self.people.get(&me).is_some_and(|person| person.rooms.is_empty())
     }
 
-    /// Who of these people is away the longest.
-    pub(super) fn longest_away(&self, people: &BTreeSet<Arc<str>>) -> Option<Arc<str>> {
-        let away_since = |key: &&Arc<str>| match self.people.get(*key)?.whereabouts {
-            Whereabouts::Away { since, .. } => Some(since),
-            Whereabouts::Online(_) => None,
+    /// Drops a person from memory who is in no room and has no connection; where names are free to take, one who has left nothing
+    /// behind leaves the name, too.
+    pub(super) fn unmeet(&mut self, me: PersonId, out: &mut Vec<Out<K>>) {
+        let gone = |it: &Person<K>| it.devices.is_empty() && it.quiet.is_empty() && !it.online;
+        let idle = |it: &Person<K>| it.rooms.is_empty() && it.leaving.is_none() && gone(it);
+        if !self.people.get(&me).is_some_and(|it| idle(it)) {
+            return;
+        }
+        if let Some(person) = self.people.remove(&me) {
+            // Somebody else may have the name by now.
+            if self.keys.get(&person.key) == Some(&me) {
+                self.keys.remove(&person.key);
+            }
+            self.forget(me, out);
+        }
+    }
+
+    pub(super) fn forget(&mut self, me: PersonId, out: &mut Vec<Out<K>>) {
+        if matches!(self.admission, Admission::Open) {
+            out.push(ask_store(Step::Forgot { person: me }, Job::ForgetPerson { person: me }));
+        }
+    }
+
+    /// The store has dropped a person. One who has come back at that very moment has to come again.
+    pub(super) fn forgot(
+        &mut self,
+        now: Moment,
+        me: PersonId,
+        answer: &Answer,
+        out: &mut Vec<Out<K>>,
+    ) {
+        match answer {
+            Answer::Done => self.end_all(now, me, protocol::STORE_FAILED, "come again", out),
+            Answer::Refused(Refused::Exists | Refused::Unknown) => {}
+            _ => {
+                self.unforgotten.insert(me);
+            }
+        }
+    }
+
+    /// Ends all connections of a person.
+    pub(super) fn end_all(
+        &mut self,
+        now: Moment,
+        me: PersonId,
+        code: u16,
+        reason: &'static str,
+        out: &mut Vec<Out<K>>,
+    ) {
+        let all = |it: &Person<K>| [&it.devices[..], &it.quiet[..]].concat();
+        for who in self.people.get(&me).map(|it| all(it)).unwrap_or_default() {
+            self.end_session(now, who, code, reason, out);
+        }
+    }
+
+    pub(super) fn welcome(
+        &self,
+        asker: Asker<K>,
+        me: PersonId,
+        token: Option<&str>,
+        at: &BTreeMap<String, (String, u64)>,
+        out: &mut Vec<Out<K>>,
+    ) {
+        let Some(person) = self.people.get(&me) else { return };
+        let rooms: BTreeMap<_, _> = person
+            .rooms
+            .iter()
+            .filter_map(|id| self.rooms.get(id))
+            .filter_map(|room| Some((&*room.name, self.room_info(room, me)?)))
+            .collect();
+        let refused = at.keys().filter(|name| !rooms.contains_key(name.as_str()));
+        let welcome = Welcome {
+            user: &person.name,
+            token,
+            ping_s: protocol::PING_S,
+            frame_bytes_max: FRAME_BYTES_MAX,
+            refused: refused.map(|name| (&**name, ErrorCode::NotMember)).collect(),
+            rooms,
         };
-        let away = people.iter().filter_map(|key| Some((away_since(&key)?, key)));
-        away.min().map(|(_, key)| key.clone())
+        self.answer(out, asker, &welcome);
     }
 
-    /// Tells all rooms of a person whether the person is there.
-    fn tell_presence(&self, me: &Arc<str>, out: &mut Vec<Out<K>>) {
-        let Some(person) = self.people.get(me) else { return };
-        for topic in &person.rooms {
-            let event = Event::Presence { room: topic, member: person.as_member(), left: false };
-            out.push(Out::Publish { topic: topic.clone(), text: event.line(), except: None });
+    /// A room as one of its members sees it.
+    pub(super) fn room_info<'a>(&'a self, room: &'a Room<K>, me: PersonId) -> Option<RoomInfo<'a>> {
+        let membership = room.members.get(&me)?;
+        let other = || room.members.keys().find(|it| **it != me);
+        let with = match room.access {
+            Access::Direct => other().and_then(|it| self.people.get(it)).map(|it| &*it.name),
+            Access::Open | Access::Invite => None,
+        };
+        Some(RoomInfo {
+            kind: room.access.into(),
+            with,
+            role: Some(membership.role).into(),
+            log: room.log(),
+            recv: membership.marks.recv,
+            read: membership.marks.read,
+        })
+    }
+
+    /// Tells the rooms of a person whether the person is there.
+    fn tell_presence(&self, me: PersonId, out: &mut Vec<Out<K>>) {
+        let Some(person) = self.people.get(&me) else { return };
+        for id in &person.rooms {
+            let Some(room) = self.rooms.get(id).filter(|room| room.tells()) else { continue };
+            let (user, last_seen) = (&*person.name, person.last_seen());
+            let event =
+                Event::Presence { room: &room.name, user, online: person.online, last_seen };
+            self.publish(*id, &event, None, out);
         }
     }
-}
 
-/// A place becomes free when somebody has been away for long enough; nobody knows when.
-/// Sooner than a connection without `hello` is closed.
-pub(super) const RETRY_FULL_MS: u64 = 10_000;
+    /// Publishes what is not of the log.
+    pub(super) fn publish(
+        &self,
+        id: RoomId,
+        event: &Event<'_>,
+        except: Option<K>,
+        out: &mut Vec<Out<K>>,
+    ) {
+        let Some(room) = self.rooms.get(&id).filter(|room| !room.live.is_empty()) else { return };
+        let (topic, next) = (room.name.clone(), room.head.saturating_add(1));
+        out.push(Out::Publish { room: id, topic, text: event.line(), except, next });
+    }
 
-/// Compares in a time that does not tell how much of a guess was right.
-fn same_secret(guess: &str, secret: &str) -> bool {
-    let pairs = guess.bytes().zip(secret.bytes());
-    guess.len() == secret.len() && pairs.fold(0, |differing, (a, b)| differing | (a ^ b)) == 0
+    /// The store has dropped a token, or all.
+    pub(super) fn signed_out(
+        &mut self,
+        now: Moment,
+        asker: Asker<K>,
+        me: PersonId,
+        all: bool,
+        stored: Answer,
+        out: &mut Vec<Out<K>>,
+    ) -> Result<(), Problem> {
+        let Answer::Done = stored else { return Err(super::refusal(stored)) };
+        self.answer(out, asker, &Nothing {});
+        if all {
+            self.end_all(now, me, protocol::SIGNED_OUT, SIGNED_OUT, out);
+        } else {
+            self.end_session(now, asker.who, protocol::SIGNED_OUT, SIGNED_OUT, out);
+        }
+        Ok(())
+    }
 }

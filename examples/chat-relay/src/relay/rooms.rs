@@ -1,259 +1,555 @@
-//! What people do in rooms: join, leave, send, get, eph.
+//! Who is in which room, and may what.
 
-use std::hash::Hash;
 use std::sync::Arc;
 
-use super::people::{self, RETRY_FULL_MS};
-use super::{Moment, Out, Relay, answer, problem};
-use crate::names::room_name;
-use crate::protocol::{
-    Eph, ErrorCode, Event, Fetched, Get, Joined, Member, Nothing, Problem, Send, TTL_S_MAX,
+use super::room::{Marks, Membership, Room};
+use super::then::{Asker, NewRoom, RoleChange, Step};
+use super::{
+    Key, Moment, Out, PersonId, Relay, RoomId, ask_store, not_member, problem, refusal, relay_full,
 };
-use crate::room::{Draft, Room, encode_body};
+use crate::names::{PersonName, room_name};
+use crate::protocol::{
+    ErrorCode, Event, Grant, InRoom, Join, Joined, ListMembers, Members, Nothing, Problem, ToUser,
+};
+use crate::store::job::{Access, Answer, Job, Known, Refused, Role};
 
-/// Characters of a `cid`: enough for any kind of unique identifier.
-const CID_BYTES_MAX: usize = 64;
-
-impl<K: Copy + Eq + Hash> Relay<K> {
+impl<K: Key> Relay<K> {
     pub(super) fn join(
         &mut self,
         now: Moment,
-        who: K,
-        id: Option<u64>,
-        me: &Arc<str>,
-        room: &str,
+        asker: Asker<K>,
+        me: PersonId,
+        join: &Join,
         out: &mut Vec<Out<K>>,
     ) -> Result<(), Problem> {
-        if self.enter(now, me, room, out)? {
-            out.push(Out::Subscribe { who, topic: room.into() });
+        let stays = |id: &RoomId| !self.rooms.get(id).is_some_and(|it| it.leaving.contains(&me));
+        if let Some(id) = self.room_of(me, &join.room).ok().filter(stays) {
+            return self.show_room(asker, me, id, out);
         }
-        let room = self.room_of(me, room)?;
-        let members = people::members(&self.people, room);
-        answer(out, who, id, &Joined { room: room.name(), log: room.log(), members });
+        let name = room_name(&join.room, self.limits.room_chars_max)
+            .map_err(|error| problem(ErrorCode::RoomName, error.to_string()))?;
+        self.room_for_one_more(me)?;
+        let Some(&id) = self.names.get(&name) else {
+            let members = vec![(me, Role::Owner)];
+            let known = self.known_person(me).into_iter().collect();
+            return self.make_room(now, asker, me, name, join.access.into(), members, known, out);
+        };
+        let Some(room) = self.rooms.get(&id) else { return Err(not_member()) };
+        if room.access != Access::Open {
+            let text = "only who is let in by an owner comes into this room";
+            return Err(problem(ErrorCode::Forbidden, text));
+        }
+        self.place_for_one_more(id)?;
+        let change = RoleChange {
+            asker: Some(asker),
+            room: id,
+            person: me,
+            role: Some(Role::Member),
+            known: self.known_person(me),
+            joins: true,
+        };
+        self.begins_to_enter(me);
+        self.set_role(change, out);
         Ok(())
     }
 
     pub(super) fn leave(
         &mut self,
-        now: Moment,
-        who: K,
-        id: Option<u64>,
-        me: &Arc<str>,
-        room: &str,
+        asker: Asker<K>,
+        me: PersonId,
+        leave: &InRoom,
         out: &mut Vec<Out<K>>,
     ) -> Result<(), Problem> {
-        let room = self.room_of(me, room)?.name().clone();
-        if let Some(session) = self.sessions.get_mut(&who) {
-            session.behind.retain(|behind| behind.room != room);
+        let id = self.room_of(me, &leave.room)?;
+        if self.rooms.get(&id).is_some_and(|room| room.access == Access::Direct) {
+            return Err(problem(ErrorCode::Forbidden, "a room of two is not left"));
         }
-        out.push(Out::Unsubscribe { who, topic: room.clone() });
-        self.exit(now, me, &room, out);
-        answer(out, who, id, &Nothing {});
+        let asker = Some(asker);
+        let change =
+            RoleChange { asker, room: id, person: me, role: None, known: None, joins: false };
+        self.set_role(change, out);
         Ok(())
     }
 
-    pub(super) fn send(
+    pub(super) fn direct(
         &mut self,
         now: Moment,
-        who: K,
-        id: Option<u64>,
-        me: &Arc<str>,
-        send: &Send,
+        asker: Asker<K>,
+        me: PersonId,
+        direct: &ToUser,
         out: &mut Vec<Out<K>>,
     ) -> Result<(), Problem> {
-        self.room_of(me, &send.room)?;
-        let cid_fits = 1..=CID_BYTES_MAX;
-        if !cid_fits.contains(&send.cid.len()) || !send.cid.bytes().all(|b| b.is_ascii_graphic()) {
-            let text = "a cid is 1 to 64 characters of ASCII that can be seen";
-            return Err(problem(ErrorCode::Fields, text));
+        let key = self.key_of(&direct.user)?;
+        if let Some(known) = self.known(&key) {
+            return self.direct_with(asker, me, &known, now, out);
         }
-        let unencodable = |_| problem(ErrorCode::Json, "the body cannot be written as JSON");
-        let body = encode_body(&send.body).map_err(unencodable)?;
-        if body.get().len() > self.limits.body_bytes_max {
-            let text = format!("a body has at most {} bytes", self.limits.body_bytes_max);
-            return Err(problem(ErrorCode::TooLong, text));
-        }
-        let (Some(room), Some(person)) = (self.rooms.get_mut(&*send.room), self.people.get(me))
-        else {
-            return Err(not_member());
-        };
-        let draft = Draft { from: &person.name, from_key: me, cid: &send.cid, body: &body };
-        let topic = room.name().clone();
-        let (sent, message) = room.append(draft, now.unix_ms).map_err(unencodable)?;
-        answer(out, who, id, &sent);
-        if let Some(message) = message {
-            let text = Event::Msg(message).line();
-            out.push(Out::Publish { topic, text, except: None });
-        }
+        out.push(ask_store(Step::FoundOther { asker, me }, Job::Find { key }));
         Ok(())
     }
 
-    pub(super) fn get(
-        &self,
-        who: K,
-        id: Option<u64>,
-        me: &Arc<str>,
-        get: &Get,
-        out: &mut Vec<Out<K>>,
-    ) -> Result<(), Problem> {
-        let room = self.room_of(me, &get.room)?;
-        if get.from == 0 || get.from > get.to || get.from > room.head() {
-            let text = format!("from is 1 to the head, {}, and not more than to", room.head());
-            return Err(problem(ErrorCode::Range, text));
-        }
-        let from = get.from.max(room.first());
-        let mut bytes = 0;
-        let mut msgs = Vec::new();
-        for message in (from..=get.to.min(room.head())).map_while(|seq| room.message(seq)) {
-            bytes += message.get().len();
-            let full = msgs.len() >= self.limits.answer_messages_max
-                || bytes > self.limits.answer_bytes_max;
-            if full && !msgs.is_empty() {
-                break;
-            }
-            msgs.push(message);
-        }
-        let (first, head) = (room.first(), room.head());
-        answer(out, who, id, &Fetched { room: room.name(), first, head, msgs });
-        Ok(())
-    }
-
-    pub(super) fn eph(
-        &self,
-        who: K,
-        id: Option<u64>,
-        me: &Arc<str>,
-        eph: &Eph,
-        out: &mut Vec<Out<K>>,
-    ) -> Result<(), Problem> {
-        let room = self.room_of(me, &eph.room)?;
-        if eph.ttl_s > TTL_S_MAX {
-            return Err(problem(ErrorCode::Range, format!("ttl_s is 0 to {TTL_S_MAX}")));
-        }
-        let from = self.people.get(me).map_or("", |person| &person.name);
-        let event = Event::Eph { room: room.name(), kind: eph.kind, ttl_s: eph.ttl_s, from };
-        let (topic, text) = (room.name().clone(), event.line());
-        out.push(Out::Publish { topic, text, except: Some(who) });
-        answer(out, who, id, &Nothing {});
-        Ok(())
-    }
-
-    /// Makes the person a member of the room, and makes the room if there is none. False where the person was one
-    /// already.
-    pub(super) fn enter(
+    pub(super) fn direct_with(
         &mut self,
+        asker: Asker<K>,
+        me: PersonId,
+        other: &Known,
         now: Moment,
-        me: &Arc<str>,
-        room: &str,
-        out: &mut Vec<Out<K>>,
-    ) -> Result<bool, Problem> {
-        let name = room_name(room, self.limits.room_chars_max)
-            .map_err(|error| problem(ErrorCode::RoomName, error.to_string()))?;
-        let Some(person) = self.people.get(me) else { return Err(not_member()) };
-        if person.rooms.contains(&name) {
-            return Ok(false);
-        }
-        if person.rooms.len() >= self.limits.rooms_per_person_max {
-            let text = format!("one person is in at most {} rooms", person.rooms.len());
-            return Err(problem(ErrorCode::RoomsFull, text));
-        }
-        match self.rooms.get(&name) {
-            Some(room) => self.make_place_for_member(now, room.name().clone(), out)?,
-            None => self.make_room(now, &name, out)?,
-        }
-        // Making a place may have forgotten the room, where the last one in it was away.
-        let (Some(room), Some(person)) = (self.rooms.get_mut(&name), self.people.get_mut(me))
-        else {
-            return Err(relay_full());
-        };
-        room.members.insert(me.clone());
-        person.rooms.insert(name.clone());
-        let event = Event::Presence { room: &name, member: person.as_member(), left: false };
-        let text = event.line();
-        out.push(Out::Publish { topic: name, text, except: None });
-        Ok(true)
-    }
-
-    /// Ends a membership, tells the others, and forgets the room if nothing is left of it.
-    pub(super) fn exit(
-        &mut self,
-        now: Moment,
-        me: &Arc<str>,
-        room: &Arc<str>,
-        out: &mut Vec<Out<K>>,
-    ) {
-        let Some(person) = self.people.get_mut(me) else { return };
-        person.rooms.remove(room);
-        let Some(left) = self.rooms.get_mut(room) else { return };
-        left.members.remove(me);
-        left.active_ms = left.active_ms.max(now.unix_ms);
-        if left.is_forgotten() {
-            self.rooms.remove(room);
-            return;
-        }
-        let member = Member { user: &person.name, online: false, last_seen: None };
-        let event = Event::Presence { room, member, left: true };
-        out.push(Out::Publish { topic: room.clone(), text: event.line(), except: None });
-    }
-
-    fn make_place_for_member(
-        &mut self,
-        now: Moment,
-        room: Arc<str>,
         out: &mut Vec<Out<K>>,
     ) -> Result<(), Problem> {
-        let Some(members) = self.rooms.get(&room).map(|room| &room.members) else { return Ok(()) };
-        if members.len() < self.limits.members_max {
-            return Ok(());
+        if other.person == me {
+            return Err(problem(ErrorCode::Forbidden, "that is you"));
         }
-        let Some(longest) = self.longest_away(members) else {
-            return Err(problem(ErrorCode::RoomFull, "the room is full"));
-        };
-        self.exit(now, &longest, &room, out);
-        Ok(())
+        let (one, two) = (me.min(other.person), me.max(other.person));
+        let name: Arc<str> = format!("@{}-{}", one.0, two.0).into();
+        if let Some(&id) = self.names.get(&name) {
+            return self.show_room(asker, me, id, out);
+        }
+        self.room_for_one_more(me)?;
+        if other.blocked {
+            return Err(problem(ErrorCode::UserUnknown, "nobody has this name"));
+        }
+        self.room_from_another(other.person)?;
+        let members = vec![(one, Role::Member), (two, Role::Member)];
+        let known = self.known_person(me).into_iter().chain([other.clone()]).collect();
+        self.make_room(now, asker, me, name, Access::Direct, members, known, out)
     }
 
+    #[allow(clippy::too_many_arguments, reason = "a room is all of these")]
     fn make_room(
         &mut self,
         now: Moment,
-        name: &Arc<str>,
+        asker: Asker<K>,
+        me: PersonId,
+        name: Arc<str>,
+        access: Access,
+        members: Vec<(PersonId, Role)>,
+        known: Vec<Known>,
         out: &mut Vec<Out<K>>,
     ) -> Result<(), Problem> {
         if self.rooms.len() >= self.limits.rooms_max {
-            let nobody_here =
-                self.rooms.values().filter(|room| !room.members.iter().any(|it| self.is_here(it)));
-            // A room that has members still goes after all that have none.
-            let quietest =
-                nobody_here.min_by_key(|room| (!room.members.is_empty(), room.active_ms));
-            let Some(quietest) = quietest.map(|room| room.name().clone()) else {
-                return Err(relay_full());
-            };
-            let members =
-                self.rooms.get(&quietest).map(|room| room.members.clone()).unwrap_or_default();
-            for member in members {
-                self.exit(now, &member, &quietest, out);
-            }
-            self.rooms.remove(&quietest);
+            return Err(relay_full());
         }
-        let epoch = format!("{:012x}", (self.random)() >> 80);
-        let kept = self.limits.history_messages_max;
-        let room = Room::new(name.clone(), epoch, kept, now.unix_ms);
-        self.rooms.insert(name.clone(), room);
+        self.begins_to_enter(me);
+        let mut epoch = self.secret();
+        epoch.truncate(12);
+        let job = Job::MakeRoom {
+            name: name.clone(),
+            epoch: epoch.clone(),
+            access,
+            members: members.clone(),
+            now_ms: now.unix_ms,
+        };
+        let new = NewRoom { asker, me, name, epoch, access, members, known };
+        out.push(ask_store(Step::MadeRoom(Box::new(new)), job));
         Ok(())
     }
 
-    /// The room, if the person is in it. Whether it exists is nobody else's business.
-    fn room_of(&self, me: &Arc<str>, room: &str) -> Result<&Room, Problem> {
-        let room = self.rooms.get(room).filter(|room| room.members.contains(me));
-        room.ok_or_else(not_member)
+    pub(super) fn made_room(
+        &mut self,
+        now: Moment,
+        new: NewRoom<K>,
+        stored: Answer,
+        out: &mut Vec<Out<K>>,
+    ) -> Result<(), Problem> {
+        let NewRoom { asker, me, name, epoch, access, members, known } = new;
+        self.has_entered(me);
+        let id = match stored {
+            Answer::Room(id) => id,
+            // Somebody else was faster; that room is known by now.
+            Answer::Refused(Refused::Exists) if access == Access::Direct => {
+                let id = *self.names.get(&name).ok_or_else(not_member)?;
+                return self.show_room(asker, me, id, out);
+            }
+            Answer::Refused(Refused::Exists) if self.names.contains_key(&name) => {
+                let join = Join { room: name.to_string(), access: Default::default() };
+                return self.join(now, asker, me, &join, out);
+            }
+            stored => return Err(refusal(stored)),
+        };
+        for known in &known {
+            self.meet(known, now.clock);
+        }
+        self.names.insert(name.clone(), id);
+        self.rooms.insert(id, Room::empty(name, epoch, access));
+        // All are members before the first is told: a room of two is called by the other's name.
+        for (person, role) in &members {
+            self.add_member(id, *person, *role, out);
+        }
+        for (person, _) in members {
+            self.let_in_all(id, person, asker.who, out);
+        }
+        self.show_room(asker, me, id, out)
     }
-}
 
-fn not_member() -> Problem {
-    problem(ErrorCode::NotMember, "you are not in this room; join it first")
-}
+    pub(super) fn grant(
+        &mut self,
+        asker: Asker<K>,
+        me: PersonId,
+        grant: &Grant,
+        out: &mut Vec<Out<K>>,
+    ) -> Result<(), Problem> {
+        let id = self.room_of(me, &grant.room)?;
+        self.is_owner(me, id)?;
+        self.grant_by_name(asker, Some(me), id, grant, out)
+    }
 
-fn relay_full() -> Problem {
-    let retry_ms = Some(RETRY_FULL_MS);
-    Problem { retry_ms, ..problem(ErrorCode::RelayFull, "the relay is full of rooms") }
+    pub(super) fn is_owner(&self, me: PersonId, id: RoomId) -> Result<(), Problem> {
+        let mine = self.rooms.get(&id).and_then(|room| room.members.get(&me));
+        if mine.is_none_or(|mine| mine.role != Role::Owner) {
+            return Err(problem(ErrorCode::Forbidden, "only an owner grants"));
+        }
+        Ok(())
+    }
+
+    pub(super) fn grant_by_name(
+        &mut self,
+        asker: Asker<K>,
+        by: Option<PersonId>,
+        room: RoomId,
+        grant: &Grant,
+        out: &mut Vec<Out<K>>,
+    ) -> Result<(), Problem> {
+        let key = self.key_of(&grant.user)?;
+        if let Some(known) = self.known(&key) {
+            return self.grant_to(asker, room, known, grant.role.into(), out);
+        }
+        let then = Step::FoundGrantee { asker, by, room, role: grant.role };
+        out.push(ask_store(then, Job::Find { key }));
+        Ok(())
+    }
+
+    pub(super) fn grant_to(
+        &mut self,
+        asker: Asker<K>,
+        id: RoomId,
+        known: Known,
+        role: Option<Role>,
+        out: &mut Vec<Out<K>>,
+    ) -> Result<(), Problem> {
+        let room = self.rooms.get(&id).ok_or_else(not_member)?;
+        if room.access == Access::Direct {
+            return Err(problem(ErrorCode::Forbidden, "a room of two stays as it is"));
+        }
+        let is_member = room.members.contains_key(&known.person);
+        match (is_member, role) {
+            (false, None) => {
+                return Err(problem(ErrorCode::UserUnknown, "nobody in this room has this name"));
+            }
+            (false, Some(_)) => {
+                self.place_for_one_more(id)?;
+                self.room_from_another(known.person)?;
+            }
+            (true, _) => {}
+        }
+        let asker = Some(asker);
+        let person = known.person;
+        let change = RoleChange { asker, room: id, person, role, known: Some(known), joins: false };
+        self.set_role(change, out);
+        Ok(())
+    }
+
+    fn set_role(&mut self, change: RoleChange<K>, out: &mut Vec<Out<K>>) {
+        let RoleChange { room, person, role, .. } = change;
+        if let Some(room) = self.rooms.get_mut(&room).filter(|_| role.is_none()) {
+            room.leaving.insert(person);
+        }
+        out.push(ask_store(Step::SetRole(change), Job::SetRole { room, person, role }));
+    }
+
+    pub(super) fn role_is_set(
+        &mut self,
+        now: Moment,
+        change: RoleChange<K>,
+        stored: Answer,
+        out: &mut Vec<Out<K>>,
+    ) -> Result<(), Problem> {
+        let RoleChange { asker, room: id, person, role, known, joins } = change;
+        if let Some(room) = self.rooms.get_mut(&id).filter(|_| role.is_none()) {
+            room.leaving.remove(&person);
+        }
+        if joins {
+            self.has_entered(person);
+        }
+        if stored != Answer::Done {
+            if asker.is_none() {
+                self.heirless.insert(id);
+            }
+            return Err(refusal(stored));
+        }
+        if let Some(known) = &known {
+            self.meet(known, now.clock);
+        }
+        let mut done = Ok(());
+        match (role, asker) {
+            (Some(role), Some(asker)) if joins => {
+                self.enter(id, person, role, asker.who, out);
+                done = self.show_room(asker, person, id, out);
+            }
+            (Some(role), _) => self.change_role(id, person, role, out),
+            (None, _) => self.exit(id, person, out),
+        }
+        if let Some(asker) = asker.filter(|_| !joins) {
+            self.answer(out, asker, &Nothing {});
+        }
+        // Where the room has gone in the meantime.
+        self.unmeet(person, out);
+        done
+    }
+
+    fn change_role(&mut self, id: RoomId, person: PersonId, role: Role, out: &mut Vec<Out<K>>) {
+        let member = self.rooms.get_mut(&id).and_then(|room| room.members.get_mut(&person));
+        match member {
+            Some(member) => {
+                member.role = role;
+                self.tell_member(id, person, out);
+            }
+            None => {
+                self.add_member(id, person, role, out);
+                let devices = self.people.get(&person).map(|it| it.devices.clone());
+                for who in devices.unwrap_or_default() {
+                    self.let_in(id, person, who, true, out);
+                }
+            }
+        }
+    }
+
+    /// Makes the person a member; `who` is the connection that asked, and gets the room in its answer.
+    fn enter(&mut self, id: RoomId, person: PersonId, role: Role, who: K, out: &mut Vec<Out<K>>) {
+        self.add_member(id, person, role, out);
+        self.let_in_all(id, person, who, out);
+    }
+
+    /// All connections of a new member hear what happens in the room from now on; `who` gets the room in its answer.
+    fn let_in_all(&mut self, id: RoomId, person: PersonId, who: K, out: &mut Vec<Out<K>>) {
+        let devices = self.people.get(&person).map(|it| it.devices.clone()).unwrap_or_default();
+        for device in devices {
+            self.let_in(id, person, device, device != who, out);
+        }
+    }
+
+    fn add_member(&mut self, id: RoomId, person: PersonId, role: Role, out: &mut Vec<Out<K>>) {
+        let (Some(room), Some(of_person)) = (self.rooms.get_mut(&id), self.people.get_mut(&person))
+        else {
+            return;
+        };
+        let marks = Marks { recv: room.head, read: room.head };
+        room.members.entry(person).or_insert(Membership::new(role, marks)).role = role;
+        of_person.rooms.insert(id);
+        self.tell_member(id, person, out);
+    }
+
+    /// A connection of a new member hears what happens in the room from now on.
+    fn let_in(&mut self, id: RoomId, person: PersonId, who: K, tell: bool, out: &mut Vec<Out<K>>) {
+        if tell
+            && let Some(room) = self.rooms.get(&id)
+            && let Some(info) = self.room_info(room, person)
+        {
+            super::say(out, who, &Event::Added { room: &room.name, info }.line());
+        }
+        let is_behind = |it: &super::Session| it.behind.iter().any(|behind| behind.room == id);
+        if self.sessions.get(&who).is_some_and(|it| is_behind(it)) {
+            return;
+        }
+        if let Some(room) = self.rooms.get_mut(&id)
+            && room.live.insert(who)
+        {
+            out.push(Out::Subscribe { who, room: id, topic: room.name.clone() });
+        }
+    }
+
+    /// Ends a membership, tells the others, and forgets the room if nothing is left of it.
+    pub(super) fn exit(&mut self, id: RoomId, person: PersonId, out: &mut Vec<Out<K>>) {
+        let (Some(room), Some(of_person)) = (self.rooms.get_mut(&id), self.people.get_mut(&person))
+        else {
+            return;
+        };
+        if room.members.remove(&person).is_none() {
+            return;
+        }
+        of_person.rooms.remove(&id);
+        let (name, gone) = (room.name.clone(), Event::Removed { room: &room.name }.line());
+        for who in of_person.devices.clone() {
+            if let Some(session) = self.sessions.get_mut(&who) {
+                session.behind.retain(|behind| behind.room != id);
+            }
+            if room.live.remove(&who) {
+                out.push(Out::Unsubscribe { who, topic: name.clone() });
+            }
+            super::say(out, who, &gone);
+        }
+        let left = Event::Member { room: &name, member: of_person.as_gone() }.line();
+        let next = room.head.saturating_add(1);
+        out.push(Out::Publish { room: id, topic: name, text: left, except: None, next });
+        if room.members.is_empty() && room.head == 0 {
+            self.forget_room(id, out);
+        } else {
+            self.pass_on(id, out);
+        }
+        self.unmeet(person, out);
+    }
+
+    /// Gives a room that has no owner to its heir.
+    pub(super) fn pass_on(&mut self, id: RoomId, out: &mut Vec<Out<K>>) {
+        let Some(heir) = self.rooms.get(&id).and_then(Room::heir) else { return };
+        let change = RoleChange {
+            asker: None,
+            room: id,
+            person: heir,
+            role: Some(Role::Owner),
+            known: None,
+            joins: false,
+        };
+        self.set_role(change, out);
+    }
+
+    fn forget_room(&mut self, id: RoomId, out: &mut Vec<Out<K>>) {
+        if let Some(room) = self.rooms.remove(&id) {
+            self.names.remove(&room.name);
+            out.push(ask_store(Step::ForgotRoom { room: id }, Job::ForgetRoom { room: id }));
+        }
+    }
+
+    /// The store has dropped a room that nothing is left of, or could not: then its name cannot be given again yet.
+    pub(super) fn forgot_room(&mut self, id: RoomId, answer: &Answer) {
+        if !matches!(answer, Answer::Done | Answer::Refused(Refused::NoRoom)) {
+            self.unforgotten_rooms.insert(id);
+        }
+    }
+
+    /// Drops a room that the store has dropped, and tells all who were in it.
+    pub(super) fn remove_room(&mut self, id: RoomId, out: &mut Vec<Out<K>>) {
+        let members: Option<Vec<_>> =
+            self.rooms.get(&id).map(|room| room.members.keys().copied().collect());
+        for person in members.unwrap_or_default() {
+            let Some(room) = self.rooms.get_mut(&id) else { return };
+            room.members.remove(&person);
+            let Some(of_person) = self.people.get_mut(&person) else { continue };
+            of_person.rooms.remove(&id);
+            let gone = Event::Removed { room: &room.name }.line();
+            for who in of_person.devices.clone() {
+                if let Some(session) = self.sessions.get_mut(&who) {
+                    session.behind.retain(|behind| behind.room != id);
+                }
+                if room.live.remove(&who) {
+                    out.push(Out::Unsubscribe { who, topic: room.name.clone() });
+                }
+                super::say(out, who, &gone);
+            }
+            self.unmeet(person, out);
+        }
+        if let Some(room) = self.rooms.remove(&id) {
+            self.names.remove(&room.name);
+        }
+    }
+
+    pub(super) fn list_members(
+        &self,
+        asker: Asker<K>,
+        me: PersonId,
+        list: &ListMembers,
+        out: &mut Vec<Out<K>>,
+    ) -> Result<(), Problem> {
+        let id = self.room_of(me, &list.room)?;
+        let room = self.rooms.get(&id).ok_or_else(not_member)?;
+        self.answer(out, asker, &self.members_of(room, list.after));
+        Ok(())
+    }
+
+    fn members_of<'a>(&'a self, room: &'a Room<K>, after: u64) -> Members<'a> {
+        let max = self.limits.answer_members_max;
+        let page: Vec<_> = room.members_after(after).take(max).collect();
+        let last = page.last().map(|(person, _)| u64::from(person.0));
+        let next = last.filter(|last| room.members_after(*last).next().is_some());
+        let shown =
+            |(person, it): &(PersonId, &Membership)| Some(self.people.get(person)?.as_member(it));
+        Members { members: page.iter().filter_map(shown).collect(), next }
+    }
+
+    /// Answers with a room that the person is in.
+    fn show_room(
+        &self,
+        asker: Asker<K>,
+        me: PersonId,
+        id: RoomId,
+        out: &mut Vec<Out<K>>,
+    ) -> Result<(), Problem> {
+        let room = self.rooms.get(&id).ok_or_else(not_member)?;
+        let info = self.room_info(room, me).ok_or_else(not_member)?;
+        let members = self.members_of(room, 0);
+        self.answer(out, asker, &Joined { room: &room.name, info, members });
+        Ok(())
+    }
+
+    fn tell_member(&self, id: RoomId, person: PersonId, out: &mut Vec<Out<K>>) {
+        let (Some(room), Some(of_person)) = (self.rooms.get(&id), self.people.get(&person)) else {
+            return;
+        };
+        let Some(membership) = room.members.get(&person) else { return };
+        let member = of_person.as_member(membership);
+        self.publish(id, &Event::Member { room: &room.name, member }, None, out);
+    }
+
+    /// The room, if the person is in it. Whether it exists is nobody else's business.
+    pub(super) fn room_of(&self, me: PersonId, name: &str) -> Result<RoomId, Problem> {
+        let id = *self.names.get(name).ok_or_else(not_member)?;
+        let is_in = self.rooms.get(&id).is_some_and(|room| room.members.contains_key(&me));
+        is_in.then_some(id).ok_or_else(not_member)
+    }
+
+    /// A person who is in memory, as the store would answer.
+    pub(super) fn known(&self, key: &str) -> Option<Known> {
+        self.known_person(*self.keys.get(key)?)
+    }
+
+    fn known_person(&self, id: PersonId) -> Option<Known> {
+        self.people.get(&id).map(|person| person.as_known(id))
+    }
+
+    pub(super) fn key_of(&self, name: &str) -> Result<Arc<str>, Problem> {
+        PersonName::new(name, self.limits.name_chars_max)
+            .map(|name| name.key)
+            .map_err(|error| problem(ErrorCode::Name, error.to_string()))
+    }
+
+    fn room_for_one_more(&self, person: PersonId) -> Result<(), Problem> {
+        let max = self.limits.rooms_per_person_max;
+        let rooms = self.people.get(&person).map_or(0, |it| it.rooms.len() + it.entering);
+        if rooms < max {
+            return Ok(());
+        }
+        Err(problem(ErrorCode::RoomsFull, format!("one person is in at most {max} rooms")))
+    }
+
+    fn begins_to_enter(&mut self, person: PersonId) {
+        if let Some(person) = self.people.get_mut(&person) {
+            person.entering = person.entering.saturating_add(1);
+        }
+    }
+
+    /// The store has answered.
+    fn has_entered(&mut self, person: PersonId) {
+        if let Some(person) = self.people.get_mut(&person) {
+            person.entering = person.entering.saturating_sub(1);
+        }
+    }
+
+    /// Whether others may bring the person into one more room. They never fill the last quarter: that is the person's own.
+    fn room_from_another(&self, person: PersonId) -> Result<(), Problem> {
+        let max = self.limits.rooms_per_person_max;
+        let rooms = self.people.get(&person).map_or(0, |person| person.rooms.len());
+        if rooms < max.saturating_sub(max / 4) {
+            return Ok(());
+        }
+        Err(problem(
+            ErrorCode::RoomsFull,
+            "this person is in too many rooms to be brought into another",
+        ))
+    }
+
+    fn place_for_one_more(&self, id: RoomId) -> Result<(), Problem> {
+        let members = self.rooms.get(&id).map_or(0, |room| room.members.len());
+        if members < self.limits.members_max {
+            return Ok(());
+        }
+        Err(problem(ErrorCode::RoomFull, "the room is full"))
+    }
 }

@@ -1,0 +1,329 @@
+//! What the relay has said to a person's client: answers, and events.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::rooms::{Room, number, text};
+use super::talk::{Asked, Talk};
+use super::text::{neutral, neutral_lines};
+use super::{Out, Place};
+
+/// When a room's missing messages are asked for again.
+const FETCH_AGAIN: Duration = Duration::from_secs(1);
+/// When a full disk is tried again.
+const STORAGE_AGAIN_MS: u64 = 5_000;
+
+impl Talk {
+    /// The rooms that one is in, as the answer to `hello` has them.
+    pub(super) fn are_in(&mut self, ok: &Value) {
+        self.me = text(ok, "user").to_owned();
+        let now = ok.get("rooms").and_then(Value::as_object);
+        self.rooms.retain(|name, _| now.is_some_and(|it| it.contains_key(name)));
+        for (name, info) in now.into_iter().flatten() {
+            self.is_in(name, info);
+        }
+    }
+
+    /// One is in a room. A cursor that there is already stays: if it does not fit, a reset says so.
+    fn is_in(&mut self, name: &str, info: &Value) {
+        if let Some(person) = info.get("with").and_then(Value::as_str) {
+            self.directs.insert(person.to_lowercase(), name.to_owned());
+        }
+        match self.rooms.get_mut(name) {
+            // What came of another log has no place in this one.
+            Some(room) if room.epoch != text(info, "epoch") => {}
+            Some(room) => room.update(info),
+            None => _ = self.rooms.insert(name.to_owned(), Room::new(info)),
+        }
+    }
+
+    pub(super) fn hear(&mut self, now: Instant, line: &Value, out: &mut Out) {
+        if let Some(id) = line.get("id").and_then(Value::as_u64) {
+            let Some(asked) = self.asked.remove(&id) else { return };
+            return match (line.get("ok"), line.get("err")) {
+                (Some(ok), _) => self.answered(asked, ok, out),
+                (None, Some(err)) => self.refused(now, asked, err, out),
+                (None, None) => {}
+            };
+        }
+        let event = line.as_object().and_then(|it| it.iter().next());
+        let Some((kind, fields)) = event else { return };
+        match kind.as_str() {
+            "msg" => self.message(fields, out),
+            "reset" => {
+                let name = text(fields, "room");
+                if let Some(room) = self.rooms.get_mut(name) {
+                    room.reset(fields);
+                    let called = self.called(name);
+                    self.notice(
+                        format!("* what was known of {called} does not hold any more"),
+                        out,
+                    );
+                }
+            }
+            "live" if self.here().as_deref() == Some(text(fields, "room")) => {
+                self.list(text(fields, "room"), false, out);
+            }
+            "added" => {
+                let name = text(fields, "room");
+                self.is_in(name, fields);
+                let called = self.called(name);
+                self.notice(format!("* you are in {called} now"), out);
+            }
+            "removed" => self.removed(text(fields, "room"), out),
+            "member" => self.member(fields, out),
+            "presence" => {
+                let here =
+                    if fields.get("online") == Some(&Value::Bool(true)) { "here" } else { "away" };
+                let user = neutral(text(fields, "user"));
+                self.notice_in(text(fields, "room"), format!("* {user} is {here}"), out);
+            }
+            "mark" => self.marked(fields, out),
+            "err" => out.complain.push(neutral(text(fields, "text"))),
+            // Typing is not shown, and what is new is ignored.
+            _ => {}
+        }
+    }
+
+    fn answered(&mut self, asked: Asked, ok: &Value, out: &mut Out) {
+        match asked {
+            Asked::Enter(place) => {
+                let name = text(ok, "room").to_owned();
+                if let Place::Person(person) = &place {
+                    self.directs.insert(person.to_lowercase(), name.clone());
+                }
+                self.is_in(&name, ok);
+                if let Some(room) = self.rooms.get_mut(&name) {
+                    room.members_are(ok, &self.me, true);
+                }
+                if self.place.as_ref() == Some(&place) {
+                    self.entered(&name, out);
+                }
+            }
+            Asked::Send => self.sent(),
+            Asked::Fetch(name) => self.fetched(&name, ok, out),
+            Asked::History { room, to } => {
+                let mut last = 0;
+                for message in messages(ok) {
+                    last = number(message, "seq");
+                    let shown = self.shown(message);
+                    out.show.push(shown);
+                }
+                if (1..to).contains(&last) {
+                    let fields = json!({"room": room, "from": last + 1, "to": to});
+                    self.ask(Asked::History { room, to }, "get", &fields, out);
+                }
+            }
+            Asked::Members { room, shown, first } => self.listed(room, shown, first, ok, out),
+            Asked::Search => {
+                let found = messages(ok);
+                if found.is_empty() {
+                    out.show.push("* nothing was found".into());
+                }
+                for message in found.iter().rev() {
+                    let room = self.called(text(message, "room"));
+                    out.show.push(format!("[{room}] {}", self.shown(message)));
+                }
+            }
+            Asked::Grant => self.notice("* done".into(), out),
+            Asked::Leave => {}
+        }
+    }
+
+    fn refused(&mut self, now: Instant, asked: Asked, err: &Value, out: &mut Out) {
+        let retry_ms = err.get("retry_ms").and_then(Value::as_u64);
+        let retry_ms = match text(err, "code") {
+            "storage" if self.interactive => Some(STORAGE_AGAIN_MS),
+            _ => retry_ms,
+        };
+        let why = neutral(text(err, "text"));
+        match (asked, retry_ms) {
+            (Asked::Enter(place), Some(ms)) => self.enter_again_after(now, ms, place),
+            (Asked::Enter(place), None) => self.give_up(&place, &why, out),
+            (Asked::Send, Some(ms)) => {
+                if text(err, "code") == "storage" {
+                    out.complain.push(format!("{why}; it is tried again"));
+                }
+                self.retry_after(now, ms);
+            }
+            (Asked::Send, None) => self.not_sent(&why, out),
+            (Asked::Fetch(name), _) => {
+                if let Some(room) = self.rooms.get_mut(&name) {
+                    room.fetching = false;
+                    room.fetch_at = Some(now + retry_ms.map_or(FETCH_AGAIN, Duration::from_millis));
+                }
+            }
+            (Asked::Members { shown: false, .. }, _) => {}
+            (
+                Asked::History { .. }
+                | Asked::Members { .. }
+                | Asked::Search
+                | Asked::Grant
+                | Asked::Leave,
+                _,
+            ) => out.complain.push(why),
+        }
+    }
+
+    /// Rule 3 of the protocol: the next one is taken, an old one dropped, a gap asked for.
+    fn message(&mut self, message: &Value, out: &mut Out) {
+        let (name, seq) = (text(message, "room"), number(message, "seq"));
+        let Some(room) = self.rooms.get_mut(name) else { return };
+        let unread = room.unread();
+        if !room.takes(seq) {
+            return;
+        }
+        let said = message.get("body").map(|it| text(it, "text")).unwrap_or_default();
+        let is_mine = text(message, "from") == self.me;
+        if is_mine {
+            room.mine(seq, said);
+        }
+        if !self.interactive {
+            return;
+        }
+        if self.here().as_deref() == Some(name) {
+            if let Some(room) = self.rooms.get_mut(name) {
+                room.shown = seq;
+            }
+            let tick = if is_mine { " ✓" } else { "" };
+            let shown = self.shown(message);
+            out.show.push(format!("{shown}{tick}"));
+            self.tick(name, out);
+        } else if unread == 0 {
+            let called = self.called(name);
+            out.show.push(format!("* something new in {called}"));
+        }
+    }
+
+    fn shown(&self, message: &Value) -> String {
+        let time = self.clock.show(number(message, "ts"));
+        let from = neutral(text(message, "from"));
+        let body = message.get("body").unwrap_or(&Value::Null);
+        match body.get("text").and_then(Value::as_str) {
+            Some(said) => format!("{time} {from}: {}", neutral_lines(said)),
+            None => format!("{time} {from}: {}", super::text::neutral_json(&body.to_string())),
+        }
+    }
+
+    fn fetched(&mut self, name: &str, ok: &Value, out: &mut Out) {
+        let before = match self.rooms.get_mut(name) {
+            Some(room) => {
+                (room.fetching, room.fetch_at) = (false, None);
+                // What is not kept any more cannot be had.
+                room.seen = room.seen.max(number(ok, "first").saturating_sub(1));
+                room.seen
+            }
+            None => return,
+        };
+        messages(ok).iter().for_each(|message| self.message(message, out));
+        if let Some(room) = self.rooms.get_mut(name) {
+            room.head = room.head.max(number(ok, "head"));
+            if room.seen == before {
+                room.seen = room.head;
+            }
+            room.gap = room.seen < room.head;
+        }
+    }
+
+    fn removed(&mut self, name: &str, out: &mut Out) {
+        let called = self.called(name);
+        if self.here().as_deref() == Some(name) {
+            (self.place, self.open) = (None, None);
+        }
+        if self.rooms.remove(name).is_some() {
+            self.notice(format!("* you are not in {called} any more"), out);
+        }
+    }
+
+    fn member(&mut self, fields: &Value, out: &mut Out) {
+        let (name, user, role) = (text(fields, "room"), text(fields, "user"), text(fields, "role"));
+        let Some(room) = self.rooms.get_mut(name) else { return };
+        let is_me = user == self.me;
+        if is_me {
+            room.role = role.to_owned();
+        }
+        let known = is_me || room.members.contains_key(user);
+        match (is_me, role) {
+            (true, _) => {}
+            (false, "none") => _ = room.members.remove(user),
+            (false, _) => _ = room.members.insert(user.to_owned(), number(fields, "recv")),
+        }
+        let user = neutral(user);
+        let said = match (role, known) {
+            ("none", _) => format!("* {user} has left"),
+            (_, false) => format!("* {user} has joined"),
+            (role, true) => format!("* {user} is {} now", neutral(role)),
+        };
+        self.notice_in(name, said, out);
+    }
+
+    fn marked(&mut self, fields: &Value, out: &mut Out) {
+        let (name, user) = (text(fields, "room"), text(fields, "user"));
+        let Some(room) = self.rooms.get_mut(name) else { return };
+        let (recv, read) = (number(fields, "recv"), number(fields, "read"));
+        if user == self.me {
+            // Another device has read.
+            (room.recv, room.read) = (room.recv.max(recv), room.read.max(read));
+        } else if let Some(known) = room.members.get_mut(user) {
+            *known = recv.max(*known);
+        }
+        self.tick(name, out);
+    }
+
+    /// Shows the second tick of what has arrived at everybody.
+    fn tick(&mut self, name: &str, out: &mut Out) {
+        if self.interactive
+            && self.here().as_deref() == Some(name)
+            && let Some(room) = self.rooms.get_mut(name)
+        {
+            let arrived = room.arrived();
+            out.show.extend(arrived.iter().map(|said| format!("   ✓✓ {}", neutral(said))));
+        }
+    }
+
+    fn list(&mut self, room: &str, shown: bool, out: &mut Out) {
+        let asked = Asked::Members { room: room.to_owned(), shown, first: true };
+        self.ask(asked, "members", &json!({ "room": room }), out);
+    }
+
+    fn listed(&mut self, name: String, shown: bool, first: bool, ok: &Value, out: &mut Out) {
+        if let Some(room) = self.rooms.get_mut(&name) {
+            room.members_are(ok, &self.me, first);
+        }
+        let members = ok.get("members").and_then(Value::as_array);
+        for member in members.into_iter().flatten().filter(|_| shown) {
+            let online = member.get("online") == Some(&Value::Bool(true));
+            let seen = match member.get("last_seen").and_then(Value::as_u64) {
+                Some(ts) => format!("away since {}", self.clock.show(ts)),
+                None => if online { "here" } else { "away" }.to_owned(),
+            };
+            let (user, role) = (neutral(text(member, "user")), neutral(text(member, "role")));
+            out.show.push(format!("  {user:24} {role:7} {seen}"));
+        }
+        if let Some(next) = ok.get("next") {
+            let fields = json!({"room": name, "after": next});
+            self.ask(Asked::Members { room: name, shown, first: false }, "members", &fields, out);
+        } else {
+            self.tick(&name, out);
+        }
+    }
+
+    /// Something for a person, wherever they are.
+    fn notice(&self, said: String, out: &mut Out) {
+        if self.interactive {
+            out.show.push(said);
+        }
+    }
+
+    /// Something for a person who looks at the room.
+    fn notice_in(&self, room: &str, said: String, out: &mut Out) {
+        if self.here().as_deref() == Some(room) {
+            self.notice(said, out);
+        }
+    }
+}
+
+fn messages(ok: &Value) -> &[Value] {
+    ok.get("msgs").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}

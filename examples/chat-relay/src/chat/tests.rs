@@ -1,0 +1,185 @@
+//! The modes without a socket.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::talk::Talk;
+use super::text::Clock;
+use super::{Mode, Out, Place};
+
+/// A client in the room tea, and the lines that it has said since.
+struct Client {
+    talk: Talk,
+    now: Instant,
+    out: Out,
+}
+
+impl Client {
+    fn in_tea(head: u64, read: u64) -> Self {
+        let place = Some(Place::Room("tea".into()));
+        let talk = Talk::new(place, true, false, Clock::default());
+        let mut client = Self { talk, now: Instant::now(), out: Out::default() };
+        client.welcome(head, read);
+        client
+    }
+
+    fn welcome(&mut self, head: u64, read: u64) {
+        let info = json!({"kind": "open", "role": "member", "epoch": "k", "first": 1, "head": head, "recv": read, "read": read});
+        self.talk.welcomed(&json!({"user": "me", "rooms": {"tea": info}}), &mut self.out);
+        let mut ok = info;
+        ok["room"] = "tea".into();
+        ok["members"] = json!([{"user": "me", "recv": read}, {"user": "bob", "recv": 0}]);
+        let id = self.said("join")["id"].clone();
+        self.hears(&json!({"id": id, "ok": ok}));
+        self.out.show.clear();
+    }
+
+    fn hears(&mut self, line: &Value) {
+        self.talk.heard(self.now, line, "", &mut self.out);
+        self.waits(0);
+    }
+
+    fn message(&mut self, seq: u64) {
+        self.hears(&json!({ "msg": message(seq) }));
+    }
+
+    fn waits(&mut self, ms: u64) {
+        self.now += Duration::from_millis(ms);
+        self.talk.pump(self.now, &mut self.out);
+    }
+
+    fn types(&mut self, line: &str) {
+        self.talk.typed(line, &mut self.out);
+        self.waits(0);
+    }
+
+    /// Takes the first line with this command out of what was said.
+    fn said(&mut self, command: &str) -> Value {
+        let lines = self.out.say.iter().map(|it| serde_json::from_str::<Value>(it).unwrap());
+        let at = lines.clone().position(|it| it.get(command).is_some());
+        let line =
+            lines.clone().nth(at.unwrap_or_else(|| panic!("{command} in {:?}", self.out.say)));
+        self.out.say.remove(at.unwrap());
+        line.unwrap()
+    }
+
+    /// Whether something like this was said.
+    fn says(&self, command: &str) -> bool {
+        self.out.say.iter().any(|it| it.contains(&format!("\"{command}\":")))
+    }
+
+    /// The texts of the messages that were shown since this was asked.
+    fn shown(&mut self) -> Vec<String> {
+        let shown = std::mem::take(&mut self.out.show);
+        shown.iter().filter_map(|it| it.split("bob: ").nth(1)).map(str::to_owned).collect()
+    }
+}
+
+fn message(seq: u64) -> Value {
+    json!({"room": "tea", "seq": seq, "from": "bob", "cid": "c", "ts": 0, "body": {"text": seq.to_string()}})
+}
+
+#[test]
+fn a_gap_is_asked_for_and_nothing_is_shown_twice() {
+    let mut client = Client::in_tea(3, 3);
+    client.message(4);
+    client.message(4);
+    client.message(7);
+    client.message(8);
+    assert_eq!(client.shown(), ["4"]);
+    let get = client.said("get");
+    assert_eq!((&get["get"]["from"], &get["get"]["to"]), (&json!(5), &json!(7)));
+    assert!(!client.says("get"), "one at a time");
+    let messages: Vec<_> = (5..=7).map(message).collect();
+    client.hears(
+        &json!({"id": get["id"], "ok": {"room": "tea", "first": 1, "head": 8, "msgs": messages}}),
+    );
+    assert_eq!(client.shown(), ["5", "6", "7"]);
+    let get = client.said("get");
+    assert_eq!(get["get"]["from"], 8);
+    client.hears(&json!({"id": get["id"], "err": {"code": "rate", "text": "", "retry_ms": 100}}));
+    client.waits(50);
+    assert!(!client.says("get"));
+    client.waits(60);
+    let get = client.said("get");
+    client.hears(&json!({"id": get["id"], "ok": {"room": "tea", "first": 1, "head": 8, "msgs": [message(8)]}}));
+    assert_eq!(client.shown(), ["8"]);
+    assert_eq!(client.talk.at(), json!({"tea": ["k", 8]}));
+    client.waits(1_000);
+    assert_eq!(client.said("mark")["mark"], json!({"room": "tea", "recv": 8, "read": 8}));
+}
+
+#[test]
+fn what_was_not_read_is_shown_once_and_not_marked_before() {
+    let mut client = Client::in_tea(5, 3);
+    client.waits(1_000);
+    assert!(!client.out.say.iter().any(|it| it.contains("\"read\":5")));
+    let get = client.said("get");
+    assert_eq!((&get["get"]["from"], &get["get"]["to"]), (&json!(4), &json!(5)));
+    client.hears(&json!({"id": get["id"], "ok": {"room": "tea", "first": 1, "head": 5, "msgs": [message(4), message(5)]}}));
+    assert_eq!(client.shown(), ["4", "5"]);
+    // Back again before it was marked.
+    client.talk.lost("", &mut client.out);
+    client.welcome(5, 3);
+    client.waits(1_000);
+    assert!(client.shown().is_empty() && !client.says("get"));
+}
+
+#[test]
+fn a_draft_is_sent_with_the_same_cid_until_it_is_stored() {
+    let mut client = Client::in_tea(0, 0);
+    client.types("one");
+    client.types("two");
+    let first = client.said("send");
+    assert!(!client.says("send"), "the second one waits");
+    client.talk.lost("", &mut client.out);
+    client.types("three");
+    assert!(!client.says("send"));
+    client.welcome(0, 0);
+    client.waits(0);
+    let again = client.said("send");
+    assert_eq!(again["send"], first["send"]);
+    client
+        .hears(&json!({"id": again["id"], "err": {"code": "busy", "text": "", "retry_ms": 1000}}));
+    client.waits(500);
+    assert!(!client.says("send"));
+    client.waits(600);
+    let again = client.said("send");
+    assert_eq!(again["send"]["cid"], first["send"]["cid"]);
+    client.hears(&json!({"id": again["id"], "ok": {"seq": 1, "ts": 0, "dup": true}}));
+    let second = client.said("send");
+    assert_eq!(second["send"]["body"]["text"], "two");
+    client.hears(&json!({"id": second["id"], "err": {"code": "too_long", "text": "no"}}));
+    assert!(client.out.complain.iter().any(|it| it.contains("not sent, no: two")));
+    assert_eq!(client.said("send")["send"]["body"]["text"], "three");
+}
+
+#[test]
+fn the_second_tick_is_that_of_the_last_member() {
+    let mut client = Client::in_tea(0, 0);
+    client.hears(&json!({"member": {"room": "tea", "user": "carol", "role": "member", "recv": 0}}));
+    let mine =
+        json!({"room": "tea", "seq": 1, "from": "me", "cid": "c", "ts": 0, "body": {"text": "hi"}});
+    client.hears(&json!({ "msg": mine }));
+    assert_eq!(client.out.show.last().unwrap(), "00:00 me: hi ✓");
+    client.hears(&json!({"mark": {"room": "tea", "user": "bob", "recv": 1, "read": 1}}));
+    client.hears(&json!({"mark": {"room": "tea", "user": "me", "recv": 1, "read": 1}}));
+    assert!(!client.out.show.iter().any(|it| it.contains("✓✓")));
+    client.hears(&json!({"mark": {"room": "tea", "user": "carol", "recv": 1, "read": 0}}));
+    assert_eq!(client.out.show.last().unwrap(), "   ✓✓ hi");
+}
+
+#[test]
+fn a_reset_begins_anew_and_a_lost_room_is_left() {
+    let mut client = Client::in_tea(9, 9);
+    client.hears(&json!({"reset": {"room": "tea", "epoch": "k2", "first": 3, "head": 4}}));
+    client.message(3);
+    client.message(4);
+    assert_eq!(client.shown(), ["3", "4"]);
+    assert_eq!(client.talk.at(), json!({"tea": ["k2", 4]}));
+    client.hears(&json!({"removed": {"room": "tea"}}));
+    client.types("anyone?");
+    assert!(client.out.complain.iter().any(|it| it.contains("/join")));
+    assert_eq!(client.talk.at(), json!({}));
+}

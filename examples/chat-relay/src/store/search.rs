@@ -1,0 +1,148 @@
+//! Search: words in, messages out.
+//!
+//! An index of words is large to change, and the same for one message as for a thousand. So messages are indexed many at a time,
+//! after they were stored: when enough wait, when there is nothing else to do, or when somebody searches.
+
+use std::fmt::Write as _;
+
+use rusqlite::{Connection, params};
+
+use super::job::{Answer, RoomId};
+use super::{Outcome, int, messages};
+
+/// What `Search` asks for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    pub(super) rooms: &'a [RoomId],
+    pub(super) words: &'a str,
+    pub(super) before: Option<u64>,
+    pub(super) messages_max: u32,
+    /// Whether what is not indexed yet may be, so that it is found.
+    pub(super) indexes: bool,
+}
+
+/// How many messages are not indexed.
+pub(super) fn waiting(db: &Connection) -> rusqlite::Result<u64> {
+    db.prepare_cached(
+        "SELECT coalesce((SELECT max(number) FROM messages), 0) - number FROM indexed",
+    )?
+    .query_row([], |row| row.get::<_, i64>(0))
+    .map(|count| u64::try_from(count).unwrap_or(0))
+}
+
+/// Indexes the text of the next messages.
+pub(super) fn index(db: &Connection, at_once: u64) -> rusqlite::Result<()> {
+    for sql in [
+        "INSERT INTO search (rowid, text)
+         SELECT number, body ->> '$.text' FROM messages
+         WHERE number > (SELECT number FROM indexed)
+               AND number <= (SELECT number + ?1 FROM indexed)
+               AND CASE WHEN json_valid(body) THEN json_type(body, '$.text') = 'text' END",
+        "UPDATE indexed SET number = min(
+             number + ?1, coalesce((SELECT max(number) FROM messages), 0))",
+    ] {
+        db.prepare_cached(sql)?.execute([int(at_once)])?;
+    }
+    Ok(())
+}
+
+/// Messages were dropped: where those were the newest, their numbers are given again.
+pub(super) fn note_dropped(db: &Connection) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "UPDATE indexed SET number = min(
+             number, coalesce((SELECT max(number) FROM messages), 0))",
+    )?
+    .execute([])
+    .map(drop)
+}
+
+pub(super) fn search(db: &Connection, question: Question<'_>) -> Outcome {
+    let query = match_query(question.words);
+    if query.is_empty() || question.rooms.is_empty() {
+        return Ok(Answer::Found { messages: Vec::new(), more: false });
+    }
+    if question.indexes && waiting(db)? > 0 {
+        index(db, waiting(db)?)?;
+    }
+    let max = usize::try_from(question.messages_max).unwrap_or(usize::MAX);
+    let mut messages = db
+        .prepare_cached(
+            "SELECT m.number, m.room, m.seq, p.shown, m.cid, m.ts, m.body
+             FROM search s CROSS JOIN messages m ON m.number = s.rowid
+                  CROSS JOIN people p ON p.id = m.sender
+             WHERE search MATCH ?1 AND s.rowid < ?2
+                   AND m.room IN (SELECT value FROM json_each(?3))
+             ORDER BY s.rowid DESC LIMIT ?4",
+        )?
+        .query_map(
+            params![
+                query,
+                int(question.before.unwrap_or(u64::MAX)),
+                json_list(question.rooms),
+                int(u64::from(question.messages_max).saturating_add(1))
+            ],
+            messages::message,
+        )?
+        .collect::<Result<Vec<_>, _>>()?;
+    let more = messages.len() > max;
+    messages.truncate(max);
+    Ok(Answer::Found { messages, more })
+}
+
+/// The words as FTS5 has to get them: each in quotes, so that nothing in them is syntax; the last one is also a beginning.
+/// Empty where no word has a letter or a digit.
+fn match_query(words: &str) -> String {
+    let mut query = String::new();
+    // FTS5 reads a query to its first NUL.
+    for word in words.split(|c: char| c.is_whitespace() || c == '\0') {
+        if word.contains(char::is_alphanumeric) {
+            query.push_str(if query.is_empty() { "\"" } else { " \"" });
+            query.push_str(&word.replace('"', "\"\""));
+            query.push('"');
+        }
+    }
+    if !query.is_empty() {
+        query.push('*');
+    }
+    query
+}
+
+fn json_list(rooms: &[RoomId]) -> String {
+    let mut list = String::from("[");
+    for (index, room) in rooms.iter().enumerate() {
+        let comma = if index == 0 { "" } else { "," };
+        // Writing to a string does not fail.
+        let _ = write!(list, "{comma}{}", room.0);
+    }
+    list.push(']');
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_and_the_last_one_is_a_beginning() {
+        let table = [
+            ("", ""),
+            (" \t ", ""),
+            ("\"' * -- 🎉", ""),
+            ("tea", "\"tea\"*"),
+            ("green tea", "\"green\" \"tea\"*"),
+            ("a NEAR b", "\"a\" \"NEAR\" \"b\"*"),
+            ("te\"a* text:x", "\"te\"\"a*\" \"text:x\"*"),
+            ("tea\0cup", "\"tea\" \"cup\"*"),
+            ("tea 🎉", "\"tea\"*"),
+        ];
+        for (words, query) in table {
+            assert_eq!(match_query(words), query, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn rooms_are_a_list() {
+        assert_eq!(json_list(&[]), "[]");
+        assert_eq!(json_list(&[RoomId(1), RoomId(20)]), "[1,20]");
+    }
+}
