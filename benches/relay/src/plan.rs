@@ -100,7 +100,6 @@ pub(crate) fn message(room: usize, from: usize, number: usize) -> Job {
         from: PersonId(u32::try_from(from).unwrap()),
         cid: format!("c{number:012}"),
         body: format!(r#"{{"text":"{text}"}}"#).into(),
-        text: Some(text),
         now_ms: NOW_MS,
     }
 }

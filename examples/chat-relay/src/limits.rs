@@ -72,7 +72,11 @@ pub struct RelayLimits {
     pub address_factor: u32,
     /// What a `hello` that makes a person costs, or checks a password. Default 20.
     pub hello_cost: u32,
-    /// What a `search` costs beside its answer: the store may look at every message that has the words, whoever can read it. Default 10.
+    /// What it costs beyond that where a password is hashed or compared, which takes tens of milliseconds. Default 100.
+    pub password_cost: u32,
+    /// What it costs to make a room. Default 20.
+    pub room_cost: u32,
+    /// What a `search` costs beside its answer: the store looks at thousands of messages that have the words, whoever can read them. Default 10.
     pub search_cost: u32,
     /// Lines refused with `rate`, and sent before the time that the refusal before them named, until the connection is
     /// closed with 4500. One is forgiven each second. Default 200.
@@ -105,6 +109,8 @@ impl Default for RelayLimits {
             refill_per_s: 20,
             address_factor: 20,
             hello_cost: 20,
+            password_cost: 100,
+            room_cost: 20,
             search_cost: 10,
             refusals_max: 200,
         }

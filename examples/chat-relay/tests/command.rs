@@ -246,7 +246,7 @@ fn the_one_who_runs_it_asks_a_running_relay_and_copies_its_data() {
     let people = admin(&["people"]);
     assert!(people.lines().count() == 2 && people.contains("Alice "), "{people}");
     assert!(admin(&["rooms"]).contains("tea "));
-    assert_eq!(admin(&["role", "tea", "alice", "reader"]), "done\n");
+    assert_eq!(admin(&["role", "tea", "alice", "owner"]), "done\n");
     assert_eq!(admin(&["invite", "--uses", "3"]).trim().len(), 32);
     assert_eq!(admin(&["remove-room", "tea"]), "done\n");
     assert_eq!(admin(&["block", "alice"]), "done\n");

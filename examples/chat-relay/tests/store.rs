@@ -332,11 +332,32 @@ fn search_goes_on_from_the_last_number() {
         let (rooms, words) = (vec![RoomId(1)], "word".into());
         let answer = do_one(&mut store, Job::Search { rooms, words, before, messages_max: 2 });
         found.push(seqs(&answer));
-        let Answer::Found { messages, more } = answer else { panic!("{answer:?}") };
-        before = messages.last().map(|message| message.number);
-        if !more {
+        let Answer::Found { next, .. } = answer else { panic!("{answer:?}") };
+        before = next;
+        if next.is_none() {
             break;
         }
     }
     assert_eq!(found, [vec![5, 4], vec![3, 2], vec![1]]);
+}
+
+#[test]
+fn a_search_looks_at_so_many_and_goes_on_from_there() {
+    let mut store = room_with(1);
+    do_one(&mut store, make_room("other", &[1]));
+    let jobs = (0..7_000).map(|n| say(2, 1, &format!("o{n}"), "word")).collect();
+    do_all(&mut store, jobs);
+    let mut before = None;
+    let mut pages = Vec::new();
+    loop {
+        let (rooms, words) = (vec![RoomId(1)], "word".into());
+        let answer = do_one(&mut store, Job::Search { rooms, words, before, messages_max: 2 });
+        pages.push(seqs(&answer));
+        let Answer::Found { next, .. } = answer else { panic!("{answer:?}") };
+        before = next;
+        if next.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, [vec![], vec![1]]);
 }

@@ -73,8 +73,8 @@ fn plain(answer: Answer) -> Plain {
         Answer::Page { first, messages } => {
             Plain::Page(first, messages.iter().map(shown).collect())
         }
-        Answer::Found { messages, more } => {
-            Plain::Found(messages.iter().map(|m| (m.room.0, shown(m))).collect(), more)
+        Answer::Found { messages, next } => {
+            Plain::Found(messages.iter().map(|m| (m.room.0, shown(m))).collect(), next.is_some())
         }
         other => Plain::Other(other),
     }
@@ -159,8 +159,9 @@ impl Model {
             .collect();
         found.sort_by_key(|(_, message)| std::cmp::Reverse(message.order));
         found.dedup_by_key(|(_, message)| message.order);
-        let more = found.len() > max as usize;
-        found.truncate(max as usize);
+        let max = (max as usize).max(1);
+        let more = found.len() > max;
+        found.truncate(max);
         Plain::Found(found.into_iter().map(|(id, message)| (id, message.shown())).collect(), more)
     }
 }

@@ -291,7 +291,7 @@ pub enum EphKind {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Logout {
-    /// The token to forget; without it, all of the person's.
+    /// The token to forget, which is that of this connection; without it, all of the person's.
     #[serde(default)]
     pub token: Option<String>,
 }

@@ -48,6 +48,11 @@ impl<K: Key> Relay<K> {
         }
     }
 
+    /// The connections that are behind in some room.
+    pub fn behind(&self) -> impl Iterator<Item = K> + '_ {
+        self.lagging.keys().copied()
+    }
+
     /// Whether there is more of the log for a connection, which can be [asked for](Self::drained) when its socket has room.
     pub fn is_behind(&self, who: K) -> bool {
         self.sessions.get(&who).is_some_and(|it| !it.feeding && !it.behind.is_empty())

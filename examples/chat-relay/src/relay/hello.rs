@@ -188,12 +188,14 @@ impl<K: Key> Relay<K> {
             (Admission::Accounts(registration), Some(password)) if hello.register => {
                 may_register(*registration, &hello)?;
                 let password = parse_password(&password)?;
+                self.pay(now, asker.who, self.limits.password_cost)?;
                 self.set_stage(asker.who, Stage::Asking);
                 let then = NewAccount { asker, hello, name };
                 out.push(Out::Password(PasswordWork::Hash { password, then }));
             }
             (Admission::Accounts(_), Some(password)) => {
                 let password = parse_password(&password)?;
+                self.pay(now, asker.who, self.limits.password_cost)?;
                 self.set_stage(asker.who, Stage::Asking);
                 let job = Job::PasswordHash { key: name.key };
                 out.push(ask_store(Step::ComparePassword { asker, hello, password }, job));

@@ -150,13 +150,12 @@ impl<K: Key> Relay<K> {
         stored: Answer,
         out: &mut Vec<Out<K>>,
     ) -> Result<(), Problem> {
-        let Answer::Found { messages, more } = stored else { return Err(refusal(stored)) };
+        let Answer::Found { messages, next } = stored else { return Err(refusal(stored)) };
         let Some(person) = self.person_of(asker.who).and_then(|it| self.people.get(&it)) else {
             return Ok(());
         };
         let of_mine = messages.iter().filter(|it| person.rooms.contains(&it.room));
         let msgs = of_mine.filter_map(|it| shown(&self.rooms.get(&it.room)?.name, it)).collect();
-        let next = messages.last().filter(|_| more).map(|it| it.number);
         self.answer(out, asker, &Found { msgs, next });
         self.charge_for_answer(asker.who, messages.iter().map(|it| it.body.len()).sum());
         Ok(())

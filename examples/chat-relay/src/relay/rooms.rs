@@ -125,6 +125,7 @@ impl<K: Key> Relay<K> {
         known: Vec<Known>,
         out: &mut Vec<Out<K>>,
     ) -> Result<(), Problem> {
+        self.pay(now, asker.who, self.limits.room_cost)?;
         if self.rooms.len() >= self.limits.rooms_max {
             return Err(relay_full());
         }
@@ -230,6 +231,11 @@ impl<K: Key> Relay<K> {
             return Err(problem(ErrorCode::Forbidden, "a room of two stays as it is"));
         }
         let is_member = room.members.contains_key(&known.person);
+        let owners = room.members.iter().filter(|(_, it)| it.role == Role::Owner);
+        let is_last_owner = owners.map(|(person, _)| *person).eq([known.person]);
+        if is_last_owner && role.is_some_and(|role| role != Role::Owner) {
+            return Err(problem(ErrorCode::Forbidden, "make somebody else an owner first"));
+        }
         match (is_member, role) {
             (false, None) => {
                 return Err(problem(ErrorCode::UserUnknown, "nobody in this room has this name"));
@@ -379,7 +385,8 @@ impl<K: Key> Relay<K> {
         let left = Event::Member { room: &name, member: of_person.as_gone() }.line();
         let next = room.head.saturating_add(1);
         out.push(Out::Publish { room: id, topic: name, text: left, except: None, next });
-        if room.members.is_empty() && room.head == 0 {
+        // Nobody could come into it any more, or there is nothing to come for.
+        if room.members.is_empty() && (room.head == 0 || room.access != Access::Open) {
             self.forget_room(id, out);
         } else {
             self.pass_on(id, out);

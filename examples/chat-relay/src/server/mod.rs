@@ -307,6 +307,7 @@ impl Server {
                 Word::Tick => {
                     self.relay.tick(now, &mut out);
                     self.beat(hub, now);
+                    self.feed_the_idle(hub);
                     self.storage.tick(now.clock);
                     if let Some(metrics) = &mut self.metrics {
                         *metrics = Snapshot::take(hub);
@@ -471,6 +472,15 @@ impl Server {
         for who in self.relay.live(room).filter(to).collect::<Vec<_>>() {
             self.say_on_stream(hub, now, who, text, more);
         }
+    }
+
+    /// Connections that are behind and have nothing waiting any more go on. Most are told by `on_drain`, but for those whose
+    /// bytes left in the turn in which they were held back.
+    fn feed_the_idle(&mut self, hub: &mut Hub<'_, Option<IpAddr>>) {
+        let mut is_idle =
+            |who: &ConnectionId| hub.connection(*who).is_some_and(|cx| cx.waiting_bytes() == 0);
+        let idle = self.relay.behind().filter(|who| is_idle(who));
+        self.hungry.extend(idle);
     }
 
     /// Takes those out of a room's topic for which too much waits already: the log is their queue.

@@ -195,7 +195,7 @@ pub enum Job {
         /// How many bytes their bodies have at most, together.
         bytes_max: usize,
     },
-    /// Messages in these rooms with all these words, the newest first. `before` is the `number` of the last one of the answer before.
+    /// Messages in these rooms with all these words, the newest first. `before` is the `next` of the answer before.
     Search {
         /// The rooms to look in.
         rooms: Vec<RoomId>,
@@ -263,12 +263,12 @@ pub enum Answer {
         /// The messages.
         messages: Vec<Message>,
     },
-    /// `Search`; whether there are more.
+    /// `Search`. There may be fewer messages than were asked for, or none, and a `next` all the same: one search looks at so many.
     Found {
         /// The messages.
         messages: Vec<Message>,
-        /// Whether older ones match too.
-        more: bool,
+        /// Where to go on, if not all were looked at.
+        next: Option<u64>,
     },
     /// `Mark`: where the marks are now.
     Marked {

@@ -3,12 +3,15 @@
 //! An index of words is large to change, and the same for one message as for a thousand. So messages are indexed many at a time,
 //! after they were stored: when enough wait, when there is nothing else to do, or when somebody searches.
 
-use std::fmt::Write as _;
+use std::collections::HashSet;
 
 use rusqlite::{Connection, params};
 
 use super::job::{Answer, RoomId};
 use super::{Outcome, int, messages};
+
+/// How many messages with the words one search looks at, whichever rooms they are in: others wait for it.
+const LOOKED_AT_MAX: u64 = 5_000;
 
 /// What `Search` asks for.
 #[derive(Clone, Copy, Debug)]
@@ -59,34 +62,36 @@ pub(super) fn note_dropped(db: &Connection) -> rusqlite::Result<()> {
 pub(super) fn search(db: &Connection, question: Question<'_>) -> Outcome {
     let query = match_query(question.words);
     if query.is_empty() || question.rooms.is_empty() {
-        return Ok(Answer::Found { messages: Vec::new(), more: false });
+        return Ok(Answer::Found { messages: Vec::new(), next: None });
     }
     if question.indexes && waiting(db)? > 0 {
         index(db, waiting(db)?)?;
     }
-    let max = usize::try_from(question.messages_max).unwrap_or(usize::MAX);
-    let mut messages = db
-        .prepare_cached(
-            "SELECT m.number, m.room, m.seq, p.shown, m.cid, m.ts, m.body
-             FROM search s CROSS JOIN messages m ON m.number = s.rowid
-                  CROSS JOIN people p ON p.id = m.sender
-             WHERE search MATCH ?1 AND s.rowid < ?2
-                   AND m.room IN (SELECT value FROM json_each(?3))
-             ORDER BY s.rowid DESC LIMIT ?4",
-        )?
-        .query_map(
-            params![
-                query,
-                int(question.before.unwrap_or(u64::MAX)),
-                json_list(question.rooms),
-                int(u64::from(question.messages_max).saturating_add(1))
-            ],
-            messages::message,
-        )?
-        .collect::<Result<Vec<_>, _>>()?;
-    let more = messages.len() > max;
-    messages.truncate(max);
-    Ok(Answer::Found { messages, more })
+    let max = usize::try_from(question.messages_max).unwrap_or(usize::MAX).max(1);
+    let mut statement = db.prepare_cached(
+        "SELECT m.number, m.room, m.seq, p.shown, m.cid, m.ts, m.body
+         FROM search s CROSS JOIN messages m ON m.number = s.rowid
+              CROSS JOIN people p ON p.id = m.sender
+         WHERE search MATCH ?1 AND s.rowid < ?2
+         ORDER BY s.rowid DESC LIMIT ?3",
+    )?;
+    let before = int(question.before.unwrap_or(u64::MAX));
+    let mut rows = statement.query(params![query, before, int(LOOKED_AT_MAX)])?;
+    let rooms: HashSet<u32> = question.rooms.iter().map(|room| room.0).collect();
+    let mut found = Vec::new();
+    let (mut looked_at, mut last) = (0_u64, None);
+    while let Some(row) = rows.next()? {
+        if rooms.contains(&row.get(1)?) {
+            if found.len() >= max {
+                return Ok(Answer::Found { messages: found, next: last });
+            }
+            found.push(messages::message(row)?);
+        }
+        looked_at = looked_at.saturating_add(1);
+        last = Some(row.get(0)?);
+    }
+    let next = last.filter(|_| looked_at >= LOOKED_AT_MAX);
+    Ok(Answer::Found { messages: found, next })
 }
 
 /// The words as FTS5 has to get them: each in quotes, so that nothing in them is syntax; the last one is also a beginning.
@@ -105,17 +110,6 @@ fn match_query(words: &str) -> String {
         query.push('*');
     }
     query
-}
-
-fn json_list(rooms: &[RoomId]) -> String {
-    let mut list = String::from("[");
-    for (index, room) in rooms.iter().enumerate() {
-        let comma = if index == 0 { "" } else { "," };
-        // Writing to a string does not fail.
-        let _ = write!(list, "{comma}{}", room.0);
-    }
-    list.push(']');
-    list
 }
 
 #[cfg(test)]
@@ -138,11 +132,5 @@ mod tests {
         for (words, query) in table {
             assert_eq!(match_query(words), query, "{words:?}");
         }
-    }
-
-    #[test]
-    fn rooms_are_a_list() {
-        assert_eq!(json_list(&[]), "[]");
-        assert_eq!(json_list(&[RoomId(1), RoomId(20)]), "[1,20]");
     }
 }

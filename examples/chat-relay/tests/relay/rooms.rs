@@ -208,3 +208,23 @@ fn everything_is_bounded() {
     let (_, e) = world.hello(&json!({"name": "e"}));
     assert_eq!((&e["err"]["code"], &e["err"]["retry_ms"]), (&json!("relay_full"), &json!(10_000)));
 }
+
+#[test]
+fn a_room_that_nobody_could_come_into_any_more_is_removed() {
+    let mut world = World::new(RelayLimits::default());
+    let alice = world.person("alice");
+    world.ask(alice, &json!({"id": 2, "join": {"room": "club", "access": "invite"}}));
+    send(&mut world, alice, "club", "k");
+    world.ask(alice, &json!({"id": 4, "leave": {"room": "club"}}));
+    assert_eq!(world.relay.counts().1, 0);
+    assert_eq!(join(&mut world, alice, "club")["head"], 0);
+}
+
+#[test]
+fn the_last_owner_stays_one() {
+    let (mut world, alice, bob) = two_people(RelayLimits::default());
+    assert_eq!(code(&mut world, alice, &grant("tea", "alice", "reader")), "forbidden");
+    assert_eq!(code(&mut world, alice, &grant("tea", "bob", "owner")), "ok");
+    assert_eq!(code(&mut world, alice, &grant("tea", "alice", "reader")), "ok");
+    assert_eq!(code(&mut world, bob, &grant("tea", "bob", "member")), "forbidden");
+}
