@@ -553,14 +553,13 @@ fn the_answer_to_a_hello_comes_first_on_a_stream_too() {
 fn a_post_ends_when_all_is_answered_that_will_be() {
     let relay = Relay::start(RelayLimits::default());
     let alice = relay.person_in("alice", "tea");
-    let started = std::time::Instant::now();
+    // It would wait for 25 s, and `http` does for 10.
     let many = "{\"id\":7,\"ping\":{}}\n".repeat(70);
     assert_eq!(relay.post(Some(&alice.token), &many).len(), 65);
     let long = json!({"id": 8, "ping": {}, "x": "x".repeat(17 * 1024)});
     let answers = relay.post(Some(&alice.token), &format!("{long}\n{}", r#"{"id":9,"ping":{}}"#));
     assert_eq!(answers[0]["err"]["code"], "too_long");
     assert_eq!(answers[1]["id"], 9);
-    assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     drop(alice);
     relay.stop();
 }
