@@ -192,7 +192,8 @@ mod tests {
         let kept = hash(&password).unwrap();
         warm_up();
         // What is computed depends on no more than this.
-        let parameters = |hash: &str| hash.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
+        let parameters =
+            |hash: &str| hash.split('$').take(4).map(str::to_owned).collect::<Vec<_>>();
         assert_eq!(parameters(&kept), ["", "argon2id", "v=19", "m=19456,t=2,p=1"]);
         assert_eq!(parameters(&DUMMY), parameters(&kept));
         assert_eq!(DUMMY.len(), kept.len());

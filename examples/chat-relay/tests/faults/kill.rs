@@ -1,4 +1,4 @@
-//! `kill -9` at any moment.
+//! `kill -9` and SIGTERM at any moment.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,8 +11,18 @@ use crate::random::Random;
 #[test]
 fn nothing_that_was_acknowledged_is_lost_when_the_relay_is_killed() {
     let kills = std::env::var("CHAT_RELAY_KILLS").map_or(3, |it| it.parse().unwrap());
-    let mut random = Random::of_this_run("kill");
-    let folder = Folder::new("kill");
+    restart("kill", kills, drop);
+}
+
+#[cfg(unix)]
+#[test]
+fn nothing_that_was_acknowledged_is_lost_when_the_relay_is_asked_to_stop() {
+    restart("stop", 2, Relay::stop);
+}
+
+fn restart(name: &str, kills: u64, end: fn(Relay)) {
+    let mut random = Random::of_this_run(name);
+    let folder = Folder::new(name);
     let mut relay = Relay::start(folder.path(), &[]);
     let world = World::new(relay.address, Duration::from_secs(120 + 10 * kills));
     let people = people(&world, &mut random);
@@ -32,7 +42,7 @@ fn nothing_that_was_acknowledged_is_lost_when_the_relay_is_killed() {
                     world.acknowledged.load(Ordering::SeqCst) > before + 20
                 });
             }
-            drop(relay);
+            end(relay);
             relay = Relay::start(folder.path(), &[]);
             *world.address.lock().unwrap() = relay.address;
         }
@@ -40,7 +50,7 @@ fn nothing_that_was_acknowledged_is_lost_when_the_relay_is_killed() {
         relay
     });
     let total = world.acknowledged.load(Ordering::SeqCst);
-    println!("{kills} kills, {total} messages, {:.1} s", started.elapsed().as_secs_f64());
+    println!("{name}: {kills} times, {total} messages, {:.1} s", started.elapsed().as_secs_f64());
     assert!(total > 0);
     for room in ["all", "some"] {
         let (acknowledged, seen) = world.ledger.lengths(room);

@@ -59,6 +59,14 @@ impl Relay {
         stream.read_to_string(&mut answer).unwrap();
         answer.split(' ').nth(1).expect(&answer).parse().unwrap()
     }
+
+    /// Asks it to stop, and waits until it has.
+    #[cfg(unix)]
+    pub(crate) fn stop(mut self) {
+        let id = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+    }
 }
 
 impl Drop for Relay {
