@@ -1,7 +1,7 @@
 //! `chat-relay`: starts the relay, says where it is, and stops it when asked to.
 
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -72,16 +72,20 @@ fn run(config: &Config) -> ExitCode {
     if let Some(said) = said.flatten() {
         tracing::info!("{said}");
     }
-    let addresses = reactor.local_addrs().unwrap_or_default();
+    let mut addresses = reactor.local_addrs().unwrap_or_default();
+    let admin_address = addresses.first().copied();
+    if listens_for_admin(config) && !addresses.is_empty() {
+        addresses.remove(0);
+    }
     let url = |address: &SocketAddr| format!("{scheme}://{address}/");
     let urls = addresses.iter().map(url).collect::<Vec<_>>().join(" and ");
     let kept = match &config.storage {
         Storage::Memory => "nothing is kept".to_owned(),
         Storage::Folder { path, .. } => format!("data in {}", path.display()),
     };
-    if let (Storage::Folder { path, .. }, Some(address)) = (&config.storage, addresses.first()) {
-        let scheme = if scheme == "https" { "wss" } else { "ws" };
-        if let Err(error) = admin::note_address(path, &format!("{scheme}://{address}/ws")) {
+    if let (Storage::Folder { path, .. }, Some(address)) = (&config.storage, admin_address) {
+        let address = reached_here(address);
+        if let Err(error) = admin::note_address(path, &format!("ws://{address}/ws")) {
             tracing::warn!("the address for `chat-relay admin` cannot be noted: {error}");
         }
     }
@@ -95,11 +99,31 @@ fn run(config: &Config) -> ExitCode {
     }
 }
 
+/// Whether there is an address without TLS for `chat-relay admin`, which could not know which certificate to trust.
+fn listens_for_admin(config: &Config) -> bool {
+    config.certificate.is_some() && matches!(config.storage, Storage::Folder { .. })
+}
+
+/// By which address of this machine a listener is reached.
+fn reached_here(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address {
+            SocketAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            SocketAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
 /// Starts to listen, or says why that is not possible and what to do.
 fn start(config: &Config, tls: Option<ServerTls>) -> Result<Reactor<Server>, String> {
     let (setup, store) = setup::of(config)?;
     let mut reactor =
         server::reactor(setup, store).map_err(|error| format!("cannot start: {error}"))?;
+    if listens_for_admin(config) {
+        let cannot = |error| format!("cannot listen for `chat-relay admin`: {error}");
+        reactor = reactor.listen("127.0.0.1:0").map_err(cannot)?;
+    }
     if let Some(tls) = tls {
         reactor = reactor.server_tls(tls);
     }

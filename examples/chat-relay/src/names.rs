@@ -49,7 +49,7 @@ impl PersonName {
 pub fn room_name(name: &str, chars_max: usize) -> Result<Arc<str>, NameProblem> {
     check(name, chars_max)?;
     if name.starts_with('@') {
-        return Err(NameProblem::Reserved);
+        return Err(NameProblem::OfTwo);
     }
     if name.to_lowercase() != name {
         return Err(NameProblem::NotLowerCase);
@@ -75,8 +75,10 @@ pub enum NameProblem {
     NotLowerCase,
     /// A room's name that is not in normalization form C.
     NotComposed,
-    /// What pages call the person before them, and the names of rooms of two.
+    /// What pages call the person before them.
     Reserved,
+    /// A room's name that begins as those of rooms of two do.
+    OfTwo,
 }
 
 impl fmt::Display for NameProblem {
@@ -88,6 +90,7 @@ impl fmt::Display for NameProblem {
             Self::NotShowable => "a name has no control characters and nothing invisible",
             Self::NotLowerCase => "a room's name is in lower case",
             Self::NotComposed => "a room's name is composed: normalization form C",
+            Self::OfTwo => "a name that begins with @ is that of a room of two",
             Self::Reserved => "this name is taken by everybody; choose another",
         })
     }

@@ -262,3 +262,17 @@ fn the_one_who_runs_it_asks_a_running_relay_and_copies_its_data() {
     assert!(text(&stopped.stderr).contains("is the relay running?"), "{}", text(&stopped.stderr));
     std::fs::remove_dir_all(folder).unwrap();
 }
+
+#[cfg(unix)]
+#[test]
+fn a_relay_with_tls_is_asked_without_it_on_its_own_machine() {
+    let folder = std::env::temp_dir().join(format!("chat-relay-admin-tls-{}", std::process::id()));
+    let data = folder.to_str().unwrap();
+    let relay = Running::start(&["--data", data, "--tls-self-signed"]);
+    let output = run(&["admin", "people", "--data", data]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let url = std::fs::read_to_string(folder.join("admin.url")).unwrap();
+    assert!(url.starts_with("ws://127.0.0.1:") && !url.contains(&relay.port.to_string()), "{url}");
+    drop(relay);
+    std::fs::remove_dir_all(folder).unwrap();
+}

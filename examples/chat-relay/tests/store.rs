@@ -50,7 +50,7 @@ fn a_token_is_good_until_it_is_dropped() {
         (resume("t3"), unknown()),
         (sign_in(1, "t4", "first"), is_ann()),
         (block(true), Answer::Done),
-        (resume("t4"), unknown()),
+        (resume("t4"), REFUSED(Refused::Blocked)),
         (sign_in(1, "t4", "first"), REFUSED(Refused::Blocked)),
         (Job::Find { key: "ann".into() }, blocked()),
         (
@@ -58,6 +58,7 @@ fn a_token_is_good_until_it_is_dropped() {
             REFUSED(Refused::Blocked),
         ),
         (block(false), Answer::Done),
+        (resume("t4"), is_ann()),
         (sign_in(1, "t4", "first"), is_ann()),
         (Job::Block { person: PersonId(9), blocked: true }, unknown()),
     ];

@@ -110,9 +110,12 @@ fn a_backup_of_a_store_at_work_is_a_store() {
     fs::create_dir(copies.path().join("d")).unwrap();
     fs::rename(closed, copies.path().join("d/relay.db")).unwrap();
     let mut heads = Vec::new();
+    let mut epochs = std::collections::HashSet::from(["e".to_owned()]);
     for name in ["a", "b", "c", "d"] {
         let mut copy = Store::open(&copies.path().join(name), &StoreLimits::default()).unwrap();
-        let head = copy.inventory().unwrap().rooms[0].head;
+        let room = copy.inventory().unwrap().rooms[0].clone();
+        let head = room.head;
+        assert!(epochs.insert(room.epoch), "a copy is another log");
         assert!(seqs(&do_one(&mut copy, read(1, 1, head))).into_iter().eq(1..=head));
         assert_eq!(
             do_one(&mut copy, say(1, 1, "new", "")),

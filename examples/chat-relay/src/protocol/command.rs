@@ -319,7 +319,7 @@ pub enum Admin {
         /// Whether they are kept out.
         blocked: bool,
     },
-    /// Ends all of a person's connections and tokens.
+    /// Ends all of a person's connections and tokens, where there is another way back in than a token.
     SignOut {
         /// The person's name.
         user: String,

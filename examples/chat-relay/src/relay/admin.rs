@@ -3,12 +3,16 @@
 use std::sync::Arc;
 
 use super::then::{AdminStep, Asker, Step};
-use super::{Key, Moment, Out, Relay, ask_store, not_member, person, problem, refusal};
+use super::{Admission, Key, Moment, Out, Relay, ask_store, person, problem, refusal};
 use crate::protocol::{
     Admin, ErrorCode, Invitation, Nothing, People, PersonInfo, Problem, RoomSummary, Rooms,
     SIGNED_OUT,
 };
 use crate::store::job::{Answer, Job};
+
+fn no_room() -> Problem {
+    problem(ErrorCode::NotMember, "there is no room of this name")
+}
 
 /// People or rooms in one answer.
 const PAGE: usize = 100;
@@ -31,6 +35,11 @@ impl<K: Key> Relay<K> {
             Admin::Block { user, blocked } => {
                 (AdminStep::Block(blocked), Job::Find { key: self.key_of(&user)? })
             }
+            Admin::SignOut { .. } if matches!(self.admission, Admission::Open) => {
+                let text =
+                    "here a name is its token, and would be nobody's for ever: block the person";
+                return Err(problem(ErrorCode::Forbidden, text));
+            }
             Admin::SignOut { user } => (AdminStep::SignOut, Job::Find { key: self.key_of(&user)? }),
             Admin::Invite { uses, days } => {
                 if uses == 0 || days == 0 {
@@ -43,11 +52,11 @@ impl<K: Key> Relay<K> {
                 (AdminStep::Invited(code.clone()), Job::Invite { code, uses, until_ms })
             }
             Admin::RemoveRoom { room } => {
-                let id = *self.names.get(&*room).ok_or_else(not_member)?;
+                let id = *self.names.get(&*room).ok_or_else(no_room)?;
                 (AdminStep::RemovedRoom(id), Job::ForgetRoom { room: id })
             }
             Admin::Role(grant) => {
-                let id = *self.names.get(&*grant.room).ok_or_else(not_member)?;
+                let id = *self.names.get(&*grant.room).ok_or_else(no_room)?;
                 return self.grant_by_name(asker, None, id, &grant, out);
             }
         };

@@ -105,7 +105,7 @@ pub enum Job {
         /// The token; `None` for all of them.
         token: Option<String>,
     },
-    /// Blocks a person, whose tokens are dropped, or lets them in again.
+    /// Blocks a person, or lets them in again, with the tokens that they have.
     Block {
         /// Who.
         person: PersonId,

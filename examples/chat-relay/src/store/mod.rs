@@ -145,6 +145,8 @@ impl Store {
     /// Copies `dir/relay.db` to the file `to`, which must not exist, as it is at one moment. Another process may be at work
     /// on `dir`. The copy has no free pages, and is durable and whole when this returns; it takes its owner alone to read it.
     ///
+    /// In the copy every room has another epoch: who goes on with it tells clients to begin anew, instead of giving numbers again that they know.
+    ///
     /// Under way it is `to` with `.part` at its end.
     ///
     /// # Errors

@@ -140,9 +140,6 @@ pub(super) fn block(db: &Connection, person: PersonId, blocked: bool) -> Outcome
     if changed == 0 {
         return Ok(Answer::Refused(Refused::Unknown));
     }
-    if blocked {
-        drop_tokens(db, person)?;
-    }
     Ok(Answer::Done)
 }
 

@@ -325,7 +325,11 @@ fn the_one_who_runs_the_relay_sees_and_keeps_out() {
     ask(&mut world, json!({"block": {"user": "ALICE", "blocked": true}}));
     assert_eq!(world.closed, [(alice, 4502)].into());
     world.close(alice);
-    assert_eq!(world.hello(&json!({"token": token})).1["err"]["code"], "token");
+    assert_eq!(world.hello(&json!({"token": token})).1["err"]["code"], "blocked");
+    ask(&mut world, json!({"block": {"user": "alice", "blocked": false}}));
+    assert_eq!(world.hello(&json!({"token": token})).1["ok"]["user"], "alice");
+    let signed_out = world.ask(admin, &json!({"id": 1, "admin": {"sign_out": {"user": "alice"}}}));
+    assert_eq!(signed_out["err"]["code"], "forbidden", "the name would be lost");
     ask(&mut world, json!({"remove_room": {"room": "tea"}}));
     assert_eq!(ask(&mut world, json!({"rooms": {}}))["rooms"], json!([]));
     let refused =

@@ -171,18 +171,23 @@ fn with_admin(admission: Admission) -> (World, u32) {
 
 #[test]
 fn a_connection_without_events_ends_with_its_person() {
-    let (mut world, admin) = with_admin(Admission::Open);
+    let (mut world, admin) = with_admin(Admission::Accounts(Registration::Open));
+    let account = |world: &mut World, name: &str| {
+        let hello = json!({"name": name, "password": "correct horse", "register": true});
+        let (one, mut welcome) = world.hello(&hello);
+        (one, welcome["ok"]["token"].take())
+    };
     let table = [
         ("alice", json!({"block": {"user": "alice", "blocked": true}})),
         ("bob", json!({"sign_out": {"user": "bob"}})),
     ];
     for (user, how) in table {
-        let (_, token) = world.person_with_token(user);
+        let (_, token) = account(&mut world, user);
         let (quiet, _) = world.hello(&json!({"token": token, "live": false}));
         world.ask(admin, &json!({"id": 1, "admin": how}));
         assert_eq!(world.closed.get(&quiet), Some(&4502), "{how}");
     }
-    let (one, token) = world.person_with_token("carol");
+    let (one, token) = account(&mut world, "carol");
     let (quiet, _) = world.hello(&json!({"token": token, "live": false}));
     world.ask(one, &json!({"id": 1, "logout": {}}));
     assert_eq!(world.closed.get(&quiet), Some(&4502));
