@@ -31,6 +31,7 @@ pub mod bucket;
 pub mod certificate;
 pub mod chat;
 pub mod config;
+mod folders;
 pub mod limits;
 pub mod log;
 pub mod metrics;

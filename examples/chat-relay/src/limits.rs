@@ -2,12 +2,14 @@
 //!
 //! The codes are those of [`ErrorCode`](crate::protocol::ErrorCode). The engine's own limits (bytes of a WebSocket
 //! message, bytes waiting for a slow reader, deadlines) stand beside these; the relay sets
-//! [`FRAME_BYTES_MAX`] and [`BYTES_PER_SECOND_MAX`] there.
+//! [`FRAME_BYTES_ANSWERED_MAX`] and [`BYTES_PER_SECOND_MAX`] there.
 
 use std::time::Duration;
 
-/// Bytes of one WebSocket message from a client. Beyond it the engine closes with 1009.
+/// Bytes of one WebSocket message from a client. Beyond it `too_long`, and nothing of it is done.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of one that is still answered. Beyond it the engine closes with 1009.
+pub const FRAME_BYTES_ANSWERED_MAX: usize = 2 * 1024 * 1024;
 /// Bytes that a connection may send in one second. A client that is faster is read at this rate.
 pub const BYTES_PER_SECOND_MAX: u32 = 1024 * 1024;
 /// Bytes that wait for a connection whose socket is full. Beyond it nothing is pushed any more: it is fed from the log as its socket drains.

@@ -182,13 +182,17 @@ fn what_one_says_all_hear() {
 }
 
 #[test]
-fn a_frame_over_the_limit_ends_the_connection_and_no_other() {
+fn a_frame_over_the_limit_is_refused_and_one_that_is_beyond_all_ends_the_connection() {
     let relay = Relay::start(RelayLimits::default());
-    let mut alice = relay.person(json!({"name": "alice"}));
     let mut bob = relay.person(json!({"name": "bob"}));
-    alice.say(&json!({"id": 2, "ping": {}, "x": "x".repeat(60 * 1024)}));
-    assert_eq!(alice.next_of("err")["code"], "too_long");
-    let _ = alice.client.send(&*"x".repeat(64 * 1024 + 1));
+    for bytes in [60 * 1024, 64 * 1024 + 1, 1024 * 1024] {
+        let mut alice = relay.person(json!({"name": format!("alice{bytes}")}));
+        alice.say(&json!({"id": 2, "send": {"room": "x".repeat(bytes)}}));
+        assert_eq!(alice.next_of("err")["code"], "too_long", "{bytes}");
+        alice.client.ping(b"still here").unwrap();
+    }
+    let mut alice = relay.person(json!({"name": "alice"}));
+    let _ = alice.client.send(&*"x".repeat(2 * 1024 * 1024 + 1));
     let error = loop {
         match alice.client.read() {
             Ok(Some(_)) => {}

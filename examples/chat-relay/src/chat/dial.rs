@@ -11,6 +11,7 @@ use tautline::{Client, Limits, OwnedMessage};
 use super::flags::Options;
 use super::text::neutral;
 use super::{Environment, password, token};
+use crate::folders;
 use crate::protocol::SUBPROTOCOL;
 
 /// How long the answer to `hello` may take: a password is compared slowly on purpose.
@@ -59,7 +60,7 @@ impl Dialer {
     /// Looks for the name and its token.
     pub(super) fn new(options: &Options, environment: Environment<'_>) -> Result<Self, String> {
         let relay = options.url.to_string();
-        let folder = token::folder(environment);
+        let folder = folders::data(environment, "chat-relay-client");
         let token_is_given = options.token_file.is_some();
         let mut name = options.name.clone();
         let mut token_file = options.token_file.clone();

@@ -4,24 +4,6 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::Environment;
-
-/// The folder of this program's data on this platform, if there is a home.
-pub(super) fn folder(environment: Environment<'_>) -> Option<PathBuf> {
-    let folder = |name: &str| {
-        let path = environment(name).filter(|it| !it.is_empty()).map(PathBuf::from);
-        path.filter(|it| it.is_absolute())
-    };
-    let base = if cfg!(windows) {
-        folder("LOCALAPPDATA")
-    } else if cfg!(target_os = "macos") {
-        folder("HOME").map(|home| home.join("Library/Application Support"))
-    } else {
-        folder("XDG_DATA_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/share")))
-    };
-    base.map(|base| base.join("chat-relay-client"))
-}
-
 /// The file for a name on a relay.
 pub(super) fn file(folder: &Path, relay: &str, name: &str) -> PathBuf {
     folder.join(plain(relay)).join(plain(&name.to_lowercase()))

@@ -13,6 +13,7 @@ use super::{
     Auth, Certificate, Config, Jwt, JwtKey, ListenAddress, Log, LogFormat, LogLevel, Origin,
     Problem, Registration, Retention, Storage,
 };
+use crate::folders;
 
 /// The configuration, and where it came from; or everything that is wrong.
 pub(super) fn config(
@@ -52,7 +53,7 @@ pub(super) fn data(
     problems: Vec<Problem>,
 ) -> Result<PathBuf, Vec<Problem>> {
     let mut it = Resolver { givens, problems };
-    let data = it.path(Setting::Data).or_else(|| data_folder(environment));
+    let data = it.path(Setting::Data).or_else(|| folders::data(environment, "chat-relay"));
     match data {
         Some(path) if it.problems.is_empty() => Ok(path),
         None if it.problems.is_empty() => {
@@ -227,7 +228,7 @@ impl Resolver {
             bytes
         });
         let given = self.is_given(Setting::Data);
-        let path = self.path(Setting::Data).or_else(|| data_folder(environment));
+        let path = self.path(Setting::Data).or_else(|| folders::data(environment, "chat-relay"));
         if path.is_none() && !given {
             self.refuse(Problem(
                 "there is no home folder to keep messages in: name one with --data DIR, or keep \
@@ -281,22 +282,4 @@ impl Resolver {
         let key = secret.or_else(|| self.path(public).map(JwtKey::PublicKey))?;
         Some(Jwt { key, issuer, audience })
     }
-}
-
-/// Where programs keep their data on this platform, with a folder for the relay.
-fn data_folder(environment: &dyn Fn(&str) -> Option<String>) -> Option<PathBuf> {
-    let folder = |name: &str| {
-        environment(name)
-            .filter(|it| !it.is_empty())
-            .map(PathBuf::from)
-            .filter(|it| it.is_absolute())
-    };
-    let base = if cfg!(windows) {
-        folder("LOCALAPPDATA")
-    } else if cfg!(target_os = "macos") {
-        folder("HOME").map(|home| home.join("Library/Application Support"))
-    } else {
-        folder("XDG_DATA_HOME").or_else(|| folder("HOME").map(|home| home.join(".local/share")))
-    };
-    base.map(|base| base.join("chat-relay"))
 }

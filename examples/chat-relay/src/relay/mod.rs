@@ -35,7 +35,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limits::RelayLimits;
+use crate::limits::{FRAME_BYTES_MAX, RelayLimits};
 use crate::protocol::{self, Command, ErrorCode, Line, Nothing, Problem, ok_line};
 use crate::store::Request;
 use crate::store::job::{Answer, Inventory, Job, PersonId, Refused, RoomId};
@@ -226,6 +226,13 @@ impl<K: Key> Relay<K> {
 
     /// A text frame arrived.
     pub fn receive(&mut self, now: Moment, who: K, text: &str, out: &mut Vec<Out<K>>) {
+        if text.len() > FRAME_BYTES_MAX && self.is_open(who) {
+            let problem =
+                format!("a frame has at most {FRAME_BYTES_MAX} bytes; nothing of it was done");
+            let problem = Problem::new(ErrorCode::TooLong, problem);
+            let problem = self.afford(now, who, text.len()).err().unwrap_or(problem);
+            return self.refuse_or_close(now, who, problem, out);
+        }
         let lines = text.split('\n').map(str::trim_ascii).filter(|line| !line.is_empty());
         // Blank lines are not answered, but not for nothing either.
         let said: usize = lines.clone().map(str::len).sum();

@@ -24,7 +24,9 @@ use tautline::reactor::{
 };
 use tautline::{CloseCode, Deflate, Limits, Message};
 
-use crate::limits::{BYTES_PER_SECOND_MAX, FRAME_BYTES_MAX, STORE_WAITING_MAX, WAITING_BYTES_MAX};
+use crate::limits::{
+    BYTES_PER_SECOND_MAX, FRAME_BYTES_ANSWERED_MAX, STORE_WAITING_MAX, WAITING_BYTES_MAX,
+};
 use crate::metrics::Snapshot;
 use crate::protocol::SUBPROTOCOL;
 use crate::relay::{Moment, Out, Relay, Settings, Then};
@@ -70,9 +72,8 @@ pub struct Server {
     ripe: Vec<ConnectionId>,
     storage: Storage,
     inbox: Receiver<Word>,
-    /// Other threads see by this that there is nobody any more to tell.
-    #[allow(dead_code, reason = "that it is there is what it says")]
-    alive: Arc<()>,
+    /// Held for as long as there is somebody to tell: other threads look at it.
+    _alive: Arc<()>,
     // Last: to drop it is to wait for the store.
     links: Option<Links>,
 }
@@ -108,11 +109,11 @@ pub fn reactor(setup: Setup, mut store: Store) -> Result<Reactor<Server>, StartE
         ripe: Vec::new(),
         storage: Storage::default(),
         inbox: mail,
-        alive: Arc::clone(&alive),
+        _alive: Arc::clone(&alive),
         links: None,
     };
     let mut limits = Limits::default();
-    limits.message_bytes_max = FRAME_BYTES_MAX;
+    limits.message_bytes_max = FRAME_BYTES_ANSWERED_MAX;
     limits.bytes_per_second_max = Some(BYTES_PER_SECOND_MAX);
     if let Some(connections) = connections_per_address {
         limits.connections_per_address_max = connections;

@@ -189,6 +189,22 @@ fn a_hello_that_cannot_be_accepted_leaves_another_try() {
 }
 
 #[test]
+fn a_line_of_a_megabyte_is_refused_and_the_connection_stays() {
+    let (mut world, alice, bob) = two_people(RelayLimits::default());
+    let long = format!(
+        r#"{{"id":1,"send":{{"room":"tea","cid":"c","body":{{"text":"{}"}}}}}}"#,
+        "a".repeat(1 << 20)
+    );
+    world.say(alice, &long);
+    assert_eq!(world.read(alice)[0]["err"]["code"], "too_long");
+    // It has to be paid for, as everything else.
+    assert_eq!(world.ask(alice, &json!({"id": 2, "ping": {}}))["err"]["code"], "rate");
+    world.wait(Duration::from_secs(60));
+    assert_eq!(world.ask(alice, &json!({"id": 3, "ping": {}}))["ok"], json!({}));
+    assert_eq!((world.read(bob), world.closed.len()), (vec![], 0));
+}
+
+#[test]
 fn a_binary_frame_is_refused_and_the_connection_stays() {
     let (mut world, alice, _) = two_people(RelayLimits::default());
     world.say_binary(alice, 10);

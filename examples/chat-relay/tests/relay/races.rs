@@ -6,7 +6,7 @@ use chat_relay::limits::RelayLimits;
 use chat_relay::relay::{Admission, Registration, Retention, Settings};
 use serde_json::{Value, json};
 
-use crate::world::{World, code, events, join, send, seqs, two_people};
+use crate::world::{Id, World, code, events, join, send, seqs, two_people};
 
 const LEAVE: &str = r#"{"id":5,"leave":{"room":"tea"}}"#;
 const JOIN: &str = r#"{"id":6,"join":{"room":"tea"}}"#;
@@ -120,18 +120,23 @@ fn who_is_no_owner_any_more_grants_nothing() {
     assert_eq!(members(&mut world), 1);
 }
 
-#[test]
-fn a_room_that_could_not_be_forgotten_is_forgotten_later() {
-    let mut world = World::new(RelayLimits::default());
-    let alice = world.person("alice");
-    join(&mut world, alice, "tea");
+/// What follows from leaving finds no place in the store, and is tried again a second later.
+fn leave_while_the_store_is_busy(world: &mut World, who: Id) {
     world.stores_by_itself = false;
-    world.say(alice, LEAVE);
+    world.say(who, LEAVE);
     world.store_is_busy = true;
     world.store_answers();
     world.store_is_busy = false;
     world.stores_by_itself = true;
     world.wait(Duration::from_secs(1));
+}
+
+#[test]
+fn a_room_that_could_not_be_forgotten_is_forgotten_later() {
+    let mut world = World::new(RelayLimits::default());
+    let alice = world.person("alice");
+    join(&mut world, alice, "tea");
+    leave_while_the_store_is_busy(&mut world, alice);
     world.read(alice);
     assert_eq!(code(&mut world, alice, &json!({"join": {"room": "tea"}})), "ok");
 }
@@ -151,13 +156,7 @@ fn a_name_that_could_not_be_forgotten_is_forgotten_later() {
 #[test]
 fn a_room_whose_heir_could_not_be_stored_gets_one_later() {
     let (mut world, alice, bob) = two_people(RelayLimits::default());
-    world.stores_by_itself = false;
-    world.say(alice, LEAVE);
-    world.store_is_busy = true;
-    world.store_answers();
-    world.store_is_busy = false;
-    world.stores_by_itself = true;
-    world.wait(Duration::from_secs(1));
+    leave_while_the_store_is_busy(&mut world, alice);
     world.read(bob);
     assert_eq!(join(&mut world, bob, "tea")["role"], "owner");
 }
