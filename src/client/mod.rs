@@ -34,8 +34,8 @@ const READ_BYTES: usize = 64 * 1024;
 ///
 /// # Errors
 ///
-/// When the URL is none, nobody answers within [`handshake_within`](Limits::handshake_within), or the answer is not that
-/// of a WebSocket server. To find the address of a host name may take longer: the operating system gives no limit.
+/// When the URL is none, nobody answers within [`handshake_within`](Limits::handshake_within), or the answer is not
+/// that of a WebSocket server. To find the address of a host name may take longer: the operating system gives no limit.
 pub fn connect(url: &str) -> Result<Client, ClientError> {
     Client::connect(&ClientRequest::new(url.parse()?), Limits::default())
 }
@@ -235,8 +235,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// After [`close`](Self::close), when the stream fails, or with [`ClientError::TimedOut`] when the peer takes nothing
-    /// for [`pong_within`](Limits::pong_within); what it did not take is then written by the next call.
+    /// After [`close`](Self::close), when the stream fails, or with [`ClientError::TimedOut`] when the peer takes
+    /// nothing for [`pong_within`](Limits::pong_within); what it did not take is then written by the next call.
     pub fn send<'m>(
         &mut self,
         message: impl Into<Outgoing<Message<'m>>>,
@@ -348,8 +348,8 @@ impl Client {
         }
     }
 
-    /// Writes the answers that are owed, as far as that is possible: the peer may have gone after it sent what is still to
-    /// be delivered.
+    /// Writes the answers that are owed, as far as that is possible: the peer may have gone after it sent what is still
+    /// to be delivered.
     fn answer(&mut self, give_up: Option<Instant>) -> Result<(), ClientError> {
         match self.write_until(give_up) {
             Err(ClientError::Io(error)) => {
@@ -365,7 +365,8 @@ impl Client {
         self.write_until(None)
     }
 
-    /// Writes what there is to write. A peer that takes nothing is waited for as long as one that says nothing, or until
+    /// Writes what there is to write. A peer that takes nothing is waited for as long as one that says nothing, or
+    /// until
     /// `give_up`; after a close frame, until its deadline.
     fn write_until(&mut self, give_up: Option<Instant>) -> Result<(), ClientError> {
         let mut written = 0;
@@ -397,8 +398,8 @@ impl Client {
         result
     }
 
-    /// After the last frame the server ends the stream (RFC 6455 section 7.1.1); it gets the time for it, so that our last
-    /// frame is not lost to a reset.
+    /// After the last frame the server ends the stream (RFC 6455 section 7.1.1); it gets the time for it, so that our
+    /// last frame is not lost to a reset.
     fn wait_for_end(&mut self) {
         let Some(until) = self.connection.deadline() else { return };
         loop {

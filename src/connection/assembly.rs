@@ -10,8 +10,8 @@ use crate::frame::FrameHeader;
 use crate::limits::Limits;
 use crate::utf8::Utf8;
 
-/// All that a connection owns for receiving; it exists only between the first and the last byte of something, and is then
-/// lent to the next connection of the thread that needs one.
+/// All that a connection owns for receiving; it exists only between the first and the last byte of something, and is
+/// then lent to the next connection of the thread that needs one.
 #[derive(Debug, Default)]
 pub(super) struct Progress {
     header: [u8; FrameHeader::BYTES_MAX],

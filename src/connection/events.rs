@@ -11,16 +11,16 @@ use crate::error::Violation;
 use crate::frame::{FrameHeader, Opcode};
 use crate::limits::Limits;
 
-/// Compressed bytes that a message may have beyond twice the limit of what it comes to: a stream of many small blocks is
-/// longer than its text.
+/// Compressed bytes that a message may have beyond twice the limit of what it comes to: a stream of many small blocks
+/// is longer than its text.
 const COMPRESSED_BYTES_SPARE: u64 = 64 * 1024;
 /// The compressed bytes of one step: those of them that are not taken are masked again.
 const COMPRESSED_STEP_BYTES: usize = 16 * 1024;
 
 /// The events in one run of bytes; made by [`Receiver::receive`].
 ///
-/// It may be dropped early: [`remaining`](Self::remaining) bytes at the end of the run were then not consumed, and are to be
-/// given again.
+/// It may be dropped early: [`remaining`](Self::remaining) bytes at the end of the run were then not consumed, and are
+/// to be given again.
 #[derive(Debug)]
 pub struct Events<'a> {
     receiver: &'a mut Receiver,
@@ -73,8 +73,8 @@ impl<'a> Events<'a> {
         }
     }
 
-    /// The next event, if it is a message in one frame that lies whole in the run and is neither long nor compressed, and
-    /// is to be delivered whole: the way of nearly all messages. Nothing is copied or allocated.
+    /// The next event, if it is a message in one frame that lies whole in the run and is neither long nor compressed,
+    /// and is to be delivered whole: the way of nearly all messages. Nothing is copied or allocated.
     #[inline(always)]
     pub(crate) fn whole_message(&mut self) -> Option<Result<Message<'a>, Violation>> {
         if !matches!(self.whole, Whole::Nothing) {

@@ -6,8 +6,8 @@ use super::message::{Kind, Message, OwnedMessage};
 use crate::error::Violation;
 use crate::utf8::Utf8;
 
-/// What has come of a message. It grows with what comes and not with what is announced: it doubles, but never beyond the
-/// limit. It begins with a buffer that the thread has kept from another message, if there is one within the limit.
+/// What has come of a message. It grows with what comes and not with what is announced: it doubles, but never beyond
+/// the limit. It begins with a buffer that the thread has kept from another message, if there is one within the limit.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     text: String,
@@ -70,8 +70,8 @@ impl Gathered {
         Ok(())
     }
 
-    /// Room for some of the next `missing` bytes of binary data, to be read to and [added](Self::add_read). `None` where
-    /// they are few.
+    /// Room for some of the next `missing` bytes of binary data, to be read to and [added](Self::add_read). `None`
+    /// where they are few.
     #[cfg(feature = "reactor")]
     pub(super) fn room(&mut self, missing: usize, bytes_max: usize) -> Option<&mut [u8]> {
         if missing < ROOM_BYTES_MIN {

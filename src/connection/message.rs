@@ -120,8 +120,8 @@ pub struct Outgoing<T> {
     pub compress: Compress,
 }
 
-/// Whether a message is to be compressed, where permessage-deflate was agreed on. One that would not get shorter is sent
-/// as it is, unless it is the first of its kind with context takeover, to which later ones may refer.
+/// Whether a message is to be compressed, where permessage-deflate was agreed on. One that would not get shorter is
+/// sent as it is, unless it is the first of its kind with context takeover, to which later ones may refer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Compress {
     /// If it is long enough to gain something.
@@ -158,8 +158,8 @@ pub enum Delivery {
     #[default]
     Whole,
     /// In parts, as their bytes arrive. Nothing is kept, so that a message may be larger than memory; to count its
-    /// bytes is up to the application. Of a text that turns out not to be UTF-8, how much is delivered before depends on
-    /// how its bytes were cut.
+    /// bytes is up to the application. Of a text that turns out not to be UTF-8, how much is delivered before depends
+    /// on how its bytes were cut.
     Parts,
 }
 

@@ -58,7 +58,8 @@ pub(crate) use {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// 1. When bytes come, [`receive`](Self::receive) them, take all events, and [`flush`](Self::flush), also after an error:
+/// 1. When bytes come, [`receive`](Self::receive) them, take all events, and [`flush`](Self::flush), also after an
+///    error:
 ///    a close frame that says what was wrong is then owed.
 /// 2. To send, call [`send`](Self::send), [`send_part`](Self::send_part), [`ping`](Self::ping) or
 ///    [`close`](Self::close). All of them append to a buffer that you own and write to the socket in one go.

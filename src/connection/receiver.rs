@@ -81,8 +81,8 @@ impl Receiver {
         self.delivery = delivery;
     }
 
-    /// Where what comes next may be read to, so that it need not be copied: room for a part of the binary message that is
-    /// awaited. `None` where little or nothing is awaited, or something else.
+    /// Where what comes next may be read to, so that it need not be copied: room for a part of the binary message that
+    /// is awaited. `None` where little or nothing is awaited, or something else.
     #[cfg(feature = "reactor")]
     pub(crate) fn room(&mut self) -> Option<&mut [u8]> {
         let State::Busy(progress) = &mut self.state else { return None };
@@ -101,8 +101,8 @@ impl Receiver {
         gathered.room(missing, open.plain_bytes_max(&self.limits))
     }
 
-    /// So many bytes were read to the [room](Self::room). What comes of them is told by [`receive`](Self::receive), also
-    /// where it is given no further bytes.
+    /// So many bytes were read to the [room](Self::room). What comes of them is told by [`receive`](Self::receive),
+    /// also where it is given no further bytes.
     #[cfg(feature = "reactor")]
     pub(crate) fn read_to_room(&mut self, count: usize) {
         if let State::Busy(progress) = &mut self.state

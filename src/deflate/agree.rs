@@ -120,8 +120,8 @@ impl Deflate {
         }
     }
 
-    /// As a client: what was agreed on by an answer, given by its parameters, to one of these offers. `None` where it is
-    /// not an answer to any of them.
+    /// As a client: what was agreed on by an answer, given by its parameters, to one of these offers. `None` where it
+    /// is not an answer to any of them.
     pub(crate) fn agree<'h>(
         offers: &[Self],
         answer: impl Iterator<Item = (&'h str, Option<Cow<'h, str>>)>,

@@ -9,8 +9,8 @@ use super::agree::Sending;
 use super::config::{Level, WindowBits};
 use super::history::{History, State};
 
-/// Bytes of earlier text that a connection keeps for what it sends, under context takeover. A compressor that it has not
-/// used last has to index them anew: with 32 KiB that takes ten times as long as to compress 1 KiB.
+/// Bytes of earlier text that a connection keeps for what it sends, under context takeover. A compressor that it has
+/// not used last has to index them anew: with 32 KiB that takes ten times as long as to compress 1 KiB.
 pub const HISTORY_BYTES_MAX: usize = 4 * 1024;
 
 /// A compressor, lent to one message. It goes back to its thread when it is dropped.
@@ -30,8 +30,8 @@ struct Parts {
     output: Vec<u8>,
 }
 
-/// Idle compressors that a thread keeps, of 300 to 400 KiB each. Without context takeover it needs one for each setting in
-/// use; with it, each connection that has sent lately goes on with its own.
+/// Idle compressors that a thread keeps, of 300 to 400 KiB each. Without context takeover it needs one for each setting
+/// in use; with it, each connection that has sent lately goes on with its own.
 const KEPT_MAX: usize = 32;
 /// A compressor that was not the last one used is not in the processor's cache: from this length on, a message is
 /// compressed sooner by the one that was, even though that has to be told of the history.
@@ -195,8 +195,8 @@ fn flush(
             break;
         }
     }
-    // Also where it is given up: a codec with an open block, or one that has something left for which there was no room,
-    // fails later, reset or not (zlib-rs 0.6.8).
+    // Also where it is given up: a codec with an open block, or one that has something left for which there was no
+    // room, fails later, reset or not (zlib-rs 0.6.8).
     run(codec, last, output, FlushCompress::Sync)?;
     Ok((output.len() <= bytes_max).then_some(()))
 }

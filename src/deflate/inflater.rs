@@ -150,8 +150,8 @@ impl Parts {
         if self.ended { Ok(()) } else { Err(Violation::NotInflatable) }
     }
 
-    /// Hands bytes to the codec until they are used up, there is no more room, or one is wrong, which then counts as not
-    /// taken.
+    /// Hands bytes to the codec until they are used up, there is no more room, or one is wrong, which then counts as
+    /// not taken.
     fn inflate_all(&mut self, input: &[u8], history: &History) -> (usize, Result<(), Violation>) {
         let mut taken = 0;
         while let Some(rest) = input.get(taken..).filter(|rest| !rest.is_empty()) {

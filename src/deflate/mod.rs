@@ -10,14 +10,14 @@
 //! # Ok::<(), tautline::handshake::UrlError>(())
 //! ```
 //!
-//! With [`Deflate::default`] neither side keeps anything from one message to the next, so that a connection at rest owns
-//! no more than without compression: compressors and decompressors belong to the thread and are lent for the length of
-//! a message.
+//! With [`Deflate::default`] neither side keeps anything from one message to the next, so that a connection at rest
+//! owns no more than without compression: compressors and decompressors belong to the thread and are lent for the
+//! length of a message.
 //!
 //! # Context takeover
 //!
-//! With [`context_takeover`](Direction::context_takeover) a message may refer to those before it, which helps where many
-//! small messages look alike. A connection then keeps the plain text that may be referred to, and no codec: a lent
+//! With [`context_takeover`](Direction::context_takeover) a message may refer to those before it, which helps where
+//! many small messages look alike. A connection then keeps the plain text that may be referred to, and no codec: a lent
 //! codec gets it as its dictionary.
 //!
 //! | window bits | 9 | 10 | 11 | 12 | 13 | 14 | 15 |
@@ -31,12 +31,12 @@
 //!
 //! For sending no more than [`HISTORY_BYTES_MAX`] are kept: a longer history costs more time than it saves bytes. The
 //! level makes no difference to a connection. What a thread lends is some 110 KiB for each decompressor and 300 to
-//! 400 KiB for each compressor, of which it keeps at most 32: with context takeover, the connections that have sent last go on
-//! with the compressors that they had.
+//! 400 KiB for each compressor, of which it keeps at most 32: with context takeover, the connections that have sent
+//! last go on with the compressors that they had.
 //!
 //! What is published on a topic, or [prepared](crate::Prepared), is compressed once for many, so it refers to nothing
-//! before it; and the next message to a connection that got it does not refer to what was before either. Where nearly all
-//! is published, context takeover gains nothing for sending.
+//! before it; and the next message to a connection that got it does not refer to what was before either. Where nearly
+//! all is published, context takeover gains nothing for sending.
 //!
 //! # What becomes of the settings
 //!
@@ -48,14 +48,15 @@
 //! | 15 | `client_max_window_bits` | as it was asked for |
 //! | `max_window_bits` in receiving, N below 15 | `server_max_window_bits=N` | `client_max_window_bits`, the less of N and what was offered; where the client cannot be told a window, it gets no takeover instead |
 //!
-//! A server takes the first offer that follows the standard and asks for no window of 8 bits; a client refuses an answer
-//! that does not grant what it asked for.
+//! A server takes the first offer that follows the standard and asks for no window of 8 bits; a client refuses an
+//! answer that does not grant what it asked for.
 //!
 //! # Window bits of 8
 //!
-//! RFC 7692 knows windows of 2^8 to 2^15 bytes, DEFLATE libraries only those from 2^9. An offer that limits the server's
-//! window to 8 bits is declined; a client that is told to use 8 bits sends its messages uncompressed, which is always
-//! allowed. A peer that limits its own window to 8 bits is understood: our window is then larger than it needs to be.
+//! RFC 7692 knows windows of 2^8 to 2^15 bytes, DEFLATE libraries only those from 2^9. An offer that limits the
+//! server's window to 8 bits is declined; a client that is told to use 8 bits sends its messages uncompressed, which is
+//! always allowed. A peer that limits its own window to 8 bits is understood: our window is then larger than it needs
+//! to be.
 //!
 //! # Secrets
 //!

@@ -33,8 +33,8 @@ impl Accept {
     }
 
     /// Agrees to compressed messages, where the client offers them in a way that these settings allow: its first such
-    /// offer counts (RFC 7692 section 7.1). `None` agrees to none. Without this call the setting of the reactor holds, if
-    /// there is a reactor and it has one.
+    /// offer counts (RFC 7692 section 7.1). `None` agrees to none. Without this call the setting of the reactor holds,
+    /// if there is a reactor and it has one.
     #[cfg(feature = "deflate")]
     pub fn deflate(mut self, deflate: impl Into<Option<Deflate>>) -> Self {
         self.deflate = Some(deflate.into());

@@ -12,7 +12,8 @@ use super::fields::is_tchar;
 /// A head has at most so many fields, whatever the limits say: they are parsed into a fixed array.
 pub(crate) const FIELDS_MAX: usize = 128;
 
-/// How a client with prior knowledge of HTTP/2 begins (RFC 9113 section 3.4). The method is registered for nothing else.
+/// How a client with prior knowledge of HTTP/2 begins (RFC 9113 section 3.4). The method is registered for nothing
+/// else.
 const HTTP2_PREFACE: &[u8] = b"PRI ";
 
 /// How every answer begins.

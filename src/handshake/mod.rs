@@ -71,9 +71,9 @@
 //!
 //! # Extensions
 //!
-//! Offers are parsed and checked against the grammar of section 9.1 ([`Request::extensions`]). The one that is known here
-//! is permessage-deflate: a server that [accepts](Accept::deflate) it answers to the first offer that it can honour, a
-//! client checks that the answer is one to [its offers](ClientRequest::deflate).
+//! Offers are parsed and checked against the grammar of section 9.1 ([`Request::extensions`]). The one that is known
+//! here is permessage-deflate: a server that [accepts](Accept::deflate) it answers to the first offer that it can
+//! honour, a client checks that the answer is one to [its offers](ClientRequest::deflate).
 
 mod accept;
 mod answer;

@@ -12,8 +12,8 @@ use super::{Agreed, server};
 
 /// A plain HTTP request, for a page or a health check; also what an opening [`Request`] is.
 ///
-/// It borrows the head from the buffer of the caller. Its body follows the head, [`body_bytes`](Self::body_bytes) of it:
-/// the event loop reads it before it hands over the request, so that [`body`](Self::body) has it; whoever drives a
+/// It borrows the head from the buffer of the caller. Its body follows the head, [`body_bytes`](Self::body_bytes) of
+/// it: the event loop reads it before it hands over the request, so that [`body`](Self::body) has it; whoever drives a
 /// [`ServerHandshake`](super::ServerHandshake) reads it from where the head ends.
 #[derive(Clone, Copy, Debug)]
 pub struct HttpRequest<'h> {
@@ -71,8 +71,9 @@ impl<'h> HttpRequest<'h> {
         std::str::from_utf8(self.field(name)?).ok()
     }
 
-    /// The certificate that the client has shown and that was verified, in DER (X.509): who the client is, where the server
-    /// [requires one](https://docs.rs/tautline/latest/tautline/tls/struct.ServerTls.html#method.require_clients_of).
+    /// The certificate that the client has shown and that was verified, in DER (X.509): who the client is, where the
+    /// server [requires
+    /// one](https://docs.rs/tautline/latest/tautline/tls/struct.ServerTls.html#method.require_clients_of).
     pub fn client_certificate(&self) -> Option<&'h [u8]> {
         self.client_certificate
     }

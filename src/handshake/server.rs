@@ -249,8 +249,8 @@ fn check_upgrade(
     Ok(key)
 }
 
-/// How many bytes of body follow the head of what is no upgrade (RFC 9112 sections 6.1 to 6.3). Where two could understand
-/// it in two ways, nobody has to: all but one plain number is refused.
+/// How many bytes of body follow the head of what is no upgrade (RFC 9112 sections 6.1 to 6.3). Where two could
+/// understand it in two ways, nobody has to: all but one plain number is refused.
 fn body_bytes(seen: &Seen<'_>, limits: &Limits) -> Result<usize, Refusal> {
     match (seen.transfer_codings, seen.content_length) {
         (0, None) => Ok(0),

@@ -30,9 +30,10 @@
 //! # 2 No unsafe
 //!
 //! `forbid(unsafe_code)` holds for the whole crate, so that the compiler is the test. What httparse, simdutf8 and
-//! zlib-rs do with our inputs is watched by Miri (`tests/miri/run`), and by the address sanitizer while fuzzing. One thing
-//! was found: on processors with AVX2, simdutf8 0.1.5 computes an address behind its input for the processor to fetch early.
-//! Nothing is read there; Rust's rules forbid the computation all the same, so Miri runs the code for SSE4.2.
+//! zlib-rs do with our inputs is watched by Miri (`tests/miri/run`), and by the address sanitizer while fuzzing. One
+//! thing was found: on processors with AVX2, simdutf8 0.1.5 computes an address behind its input for the processor to
+//! fetch early. Nothing is read there; Rust's rules forbid the computation all the same, so Miri runs the code for
+//! SSE4.2.
 //!
 //! # 3 Linear work
 //!
@@ -66,11 +67,11 @@
 //!
 //! # 5 An end
 //!
-//! The opening handshake has [`handshake_within`](crate::Limits::handshake_within), which no byte extends; a silent peer
-//! is asked after [`ping_after`](crate::Limits::ping_after) and cut after
+//! The opening handshake has [`handshake_within`](crate::Limits::handshake_within), which no byte extends; a silent
+//! peer is asked after [`ping_after`](crate::Limits::ping_after) and cut after
 //! [`pong_within`](crate::Limits::pong_within); a close frame that is not answered ends after
-//! [`close_within`](crate::Limits::close_within), and so does a stream that the peer does not end. A plain request that is
-//! answered by a [stream](crate::reactor::Answer::Stream) has no end of its own: it ends with the client, with the
+//! [`close_within`](crate::Limits::close_within), and so does a stream that the peer does not end. A plain request that
+//! is answered by a [stream](crate::reactor::Answer::Stream) has no end of its own: it ends with the client, with the
 //! application, or where the client takes nothing of what waits for [`pong_within`](crate::Limits::pong_within).
 //! Deadlines are never early, and at most one tick of 8 ms and one turn late.
 //!
@@ -108,16 +109,17 @@
 //!
 //! # 8 The standards
 //!
-//! Every sentence of RFC 6455 and RFC 7692 with MUST, REQUIRED or SHALL is cited next to the code that implements it and
-//! next to a test of it, or listed with a reason. `cargo test --test tidy each_must -- --nocapture` prints the report:
+//! Every sentence of RFC 6455 and RFC 7692 with MUST, REQUIRED or SHALL is cited next to the code that implements it
+//! and next to a test of it, or listed with a reason. `cargo test --test tidy each_must -- --nocapture` prints the
+//! report:
 //! `tidy::requirements::each_must_of_the_standards_is_implemented_and_tested_or_listed_with_a_reason`.
 //!
 //! # 9 The same again
 //!
-//! The core asks no clock and draws no random number: bytes and a time go in, events and bytes come out. The loop asks its
-//! [`Net`](crate::reactor::Net) for all of these, so that a simulated world is replayed from its seed: the same calls,
-//! the same events, the same sizes at the same times. `cargo run --release -p simulator -- --seed 42` replays one and
-//! prints it: `simulator::tests::seeds::a_seed_has_one_trace_and_another_seed_another`.
+//! The core asks no clock and draws no random number: bytes and a time go in, events and bytes come out. The loop asks
+//! its [`Net`](crate::reactor::Net) for all of these, so that a simulated world is replayed from its seed: the same
+//! calls, the same events, the same sizes at the same times. `cargo run --release -p simulator -- --seed 42` replays
+//! one and prints it: `simulator::tests::seeds::a_seed_has_one_trace_and_another_seed_another`.
 //!
 //! # 10 Nothing lost
 //!
@@ -127,14 +129,14 @@
 //! and nothing after it. So it is with the chunks of a [stream](crate::reactor::Answer::Stream):
 //! `reactor::streams::all_holds_for_streams_under_the_faults_of_three_hundred_seeds`.
 //!
-//! The simulator has loops that listen and loops that connect, plain, compressed and over TLS, and peers that misbehave,
-//! in one world with one clock: sockets with small buffers, partial reads and writes, interruptions, resets, descriptors
-//! that run out, events that are spurious, late, stale or in another order, and a clock that jumps. It checks what arrives
-//! against what was accepted, and deadlines, calls, descriptors and what waits, after every turn:
+//! The simulator has loops that listen and loops that connect, plain, compressed and over TLS, and peers that
+//! misbehave, in one world with one clock: sockets with small buffers, partial reads and writes, interruptions, resets,
+//! descriptors that run out, events that are spurious, late, stale or in another order, and a clock that jumps. It
+//! checks what arrives against what was accepted, and deadlines, calls, descriptors and what waits, after every turn:
 //! `simulator::tests::seeds::all_promises_hold_for_two_hundred_seeds`,
 //! `simulator::tests::seeds::all_promises_hold_for_the_seeds_that_once_failed`. That the checks notice something is
-//! checked too: `simulator::tests::seeds::every_kind_of_broken_world_is_noticed`. A real server under real load for half
-//! an hour is `cargo bench --bench soak`.
+//! checked too: `simulator::tests::seeds::every_kind_of_broken_world_is_noticed`. A real server under real load for
+//! half an hour is `cargo bench --bench soak`.
 //!
 //! # What was measured
 //!

@@ -93,9 +93,9 @@ impl<'a, S> Context<'a, S> {
         self.world.ping(self.id, payload)
     }
 
-    /// Begins the closing handshake, with a reason of at most 123 bytes. Nothing can be sent after it, but for answers to
-    /// pings; messages of the peer still come until it has answered. [`on_close`](super::Handler::on_close) tells when that
-    /// is done, or was given up.
+    /// Begins the closing handshake, with a reason of at most 123 bytes. Nothing can be sent after it, but for answers
+    /// to pings; messages of the peer still come until it has answered. [`on_close`](super::Handler::on_close) tells
+    /// when that is done, or was given up.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> SendStatus {
         self.world.close(self.id, code, reason)
     }
@@ -139,8 +139,8 @@ impl<'a, S> Context<'a, S> {
     }
 
     /// Says that an answer that is a [stream](super::Answer::Stream) is whole. Once that is written,
-    /// [`on_close`](super::Handler::on_close) is told [`Agreed`](super::Closed::Agreed) without a code, and the connection
-    /// ends. [`NotOpen`](super::Dropped::NotOpen) where [`write`](Self::write) would say so.
+    /// [`on_close`](super::Handler::on_close) is told [`Agreed`](super::Closed::Agreed) without a code, and the
+    /// connection ends. [`NotOpen`](super::Dropped::NotOpen) where [`write`](Self::write) would say so.
     pub fn finish(&mut self) -> SendStatus {
         self.world.finish_stream(self.id)
     }
@@ -252,8 +252,9 @@ impl<'a, S> Hub<'a, S> {
         if request.url().is_secure() { Err(ConnectError::NoTls) } else { Ok(None) }
     }
 
-    /// Ends the loop: nothing more is accepted, each connection is closed with 1001, or its answer finished, one after the
-    /// other over the time given, so that they do not all come back at once; then [`run`](super::Reactor::run) returns.
+    /// Ends the loop: nothing more is accepted, each connection is closed with 1001, or its answer finished, one after
+    /// the other over the time given, so that they do not all come back at once; then [`run`](super::Reactor::run)
+    /// returns.
     pub fn shutdown(&mut self, within: Duration) {
         self.world.shutdown.get_or_insert(within);
     }

@@ -24,14 +24,15 @@ pub struct Counters {
     pub messages_sent: u64,
     /// Bytes received, after TLS.
     pub bytes_received: u64,
-    /// Bytes that sockets, or TLS before them, have taken. The refusals of those who are over a limit are not among them.
+    /// Bytes that sockets, or TLS before them, have taken. The refusals of those who are over a limit are not among
+    /// them.
     pub bytes_sent: u64,
     /// How often a connection was not read for a while, because it was faster than
     /// [`messages_per_second_max`](crate::Limits::messages_per_second_max) or
     /// [`bytes_per_second_max`](crate::Limits::bytes_per_second_max).
     pub rate_pauses: u64,
-    /// TLS connections that failed, most of them in their handshake: peers that do not speak TLS, or not HTTP/1.1 within
-    /// it, or are not trusted, or do not trust us.
+    /// TLS connections that failed, most of them in their handshake: peers that do not speak TLS, or not HTTP/1.1
+    /// within it, or are not trusted, or do not trust us.
     pub tls_failures: u64,
     /// Connections that never opened.
     pub refused: RefusedCounters,
@@ -64,7 +65,8 @@ pub struct RefusedCounters {
     pub by_handler: u64,
 }
 
-/// Connections that were open, or were to be made, or answered by a stream, by how they ended: the variants of [`Closed`].
+/// Connections that were open, or were to be made, or answered by a stream, by how they ended: the variants of
+/// [`Closed`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ClosedCounters {

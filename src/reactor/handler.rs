@@ -36,8 +36,8 @@ pub trait Handler: Sized {
     type Session: Default;
 
     /// A request that asks for no upgrade, so that one port can serve a page too. It may have any method. Its
-    /// [body](HttpRequest::body) is whole: it came within [`handshake_within`](crate::Limits::handshake_within), and has
-    /// no more than [`request_body_bytes_max`](crate::Limits::request_body_bytes_max). Default: 426.
+    /// [body](HttpRequest::body) is whole: it came within [`handshake_within`](crate::Limits::handshake_within), and
+    /// has no more than [`request_body_bytes_max`](crate::Limits::request_body_bytes_max). Default: 426.
     ///
     /// ```
     /// use tautline::handshake::{HttpRequest, Response, Status};
@@ -65,8 +65,8 @@ pub trait Handler: Sized {
         Refusal::Protocol.response().into()
     }
 
-    /// A valid opening request, whose origin is allowed. Default: accepts it, without a subprotocol, and compressed where
-    /// the reactor has a setting for it.
+    /// A valid opening request, whose origin is allowed. Default: accepts it, without a subprotocol, and compressed
+    /// where the reactor has a setting for it.
     ///
     /// # Errors
     ///
@@ -117,8 +117,9 @@ pub trait Handler: Sized {
         let _ = cx;
     }
 
-    /// A connection ended; called exactly once for each that was opened, for each that was to be made and was not, and for
-    /// each that was answered by a [stream](Answer::Stream), but for no other answer. Nothing can be sent on it any more.
+    /// A connection ended; called exactly once for each that was opened, for each that was to be made and was not, and
+    /// for each that was answered by a [stream](Answer::Stream), but for no other answer. Nothing can be sent on it any
+    /// more.
     fn on_close(&mut self, cx: &mut Context<'_, Self::Session>, closed: &Closed) {
         let _ = (cx, closed);
     }
@@ -128,8 +129,8 @@ pub trait Handler: Sized {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Closed {
-    /// A close frame went each way. This is what the peer's said. Or an answer that is a [stream](Answer::Stream) was finished
-    /// and written; there is no code then.
+    /// A close frame went each way. This is what the peer's said. Or an answer that is a [stream](Answer::Stream) was
+    /// finished and written; there is no code then.
     Agreed {
         /// The peer's code; `None` where its frame was empty.
         code: Option<CloseCode>,
@@ -142,14 +143,14 @@ pub enum Closed {
     Silent,
     /// The peer did not answer a close frame within [`close_within`](crate::Limits::close_within).
     Unanswered,
-    /// The peer does not read: more than [`outbox_bytes_max`](crate::Limits::outbox_bytes_max) waited for it, or it took
-    /// nothing of a [stream](Answer::Stream) for [`pong_within`](crate::Limits::pong_within).
+    /// The peer does not read: more than [`outbox_bytes_max`](crate::Limits::outbox_bytes_max) waited for it, or it
+    /// took nothing of a [stream](Answer::Stream) for [`pong_within`](crate::Limits::pong_within).
     NotReading,
-    /// All connections together held more than [`held_bytes_max`](crate::Limits::held_bytes_max), and this one was among
-    /// those that held the most.
+    /// All connections together held more than [`held_bytes_max`](crate::Limits::held_bytes_max), and this one was
+    /// among those that held the most.
     Overload,
-    /// The stream ended or failed without a close frame, or before an answer was finished, or the server that was to be reached did not answer in time. Where
-    /// TLS has failed, the error is a [`TlsError`](crate::tls::TlsError), inside.
+    /// The stream ended or failed without a close frame, or before an answer was finished, or the server that was to be
+    /// reached did not answer in time. Where TLS has failed, the error is a [`TlsError`](crate::tls::TlsError), inside.
     Lost(io::Error),
     /// A connection that was to be made: the server did not answer as it should.
     Refused(AnswerError),

@@ -11,8 +11,8 @@ use super::{Reactor, TOKEN_LISTENER};
 use crate::tls::ServerTls;
 
 impl<H: Handler, N: Net> Reactor<H, N> {
-    /// Has the addresses that are listened on after this speak TLS: `wss://`, and `https://` for what asks for no upgrade.
-    /// Whoever speaks plain HTTP there is told so, with 400.
+    /// Has the addresses that are listened on after this speak TLS: `wss://`, and `https://` for what asks for no
+    /// upgrade. Whoever speaks plain HTTP there is told so, with 400.
     ///
     /// ```no_run
     /// # use tautline::{Message, Reactor, reactor::{Context, Handler}, tls::ServerTls};
@@ -86,13 +86,14 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     /// ```
     ///
     /// Nothing is shared but the address. Each loop has a handler of its own, limits of its own (those on connections
-    /// count for one loop), connections and topics of its own: what is published on one reaches its own subscribers only.
-    /// To reach those of the others, [post](super::Handle::post) it to their [handles](Self::handle).
+    /// count for one loop), connections and topics of its own: what is published on one reaches its own subscribers
+    /// only. To reach those of the others, [post](super::Handle::post) it to their [handles](Self::handle).
     ///
     /// - Whoever listens first has to share the address, and the others have to belong to the same user. A program that
     ///   is started twice by mistake shares it, where [`listen`](Self::listen) would have failed.
     /// - Connections are spread by chance and stay where they are: of few connections, one loop may have most.
-    /// - When one of the loops shuts down, connections that the kernel has given to it and that it has not accepted yet are
+    /// - When one of the loops shuts down, connections that the kernel has given to it and that it has not accepted yet
+    ///   are
     ///   reset, although others still listen; on Linux the setting `net.ipv4.tcp_migrate_req` moves them to the others.
     ///
     /// # Errors

@@ -39,8 +39,8 @@ impl Memory {
         }
     }
 
-    /// The indices of the connections that hold the most, as many of them as have to go until the others hold no more than
-    /// this.
+    /// The indices of the connections that hold the most, as many of them as have to go until the others hold no more
+    /// than this.
     pub(super) fn largest(&self, others_bytes_max: usize) -> Vec<u32> {
         let mut holders: Vec<(u32, u32)> = (0..)
             .zip(&self.held)

@@ -31,24 +31,24 @@
 //! # Backpressure
 //!
 //! What a full socket does not take waits in the connection's outbox. While more than
-//! [`outbox_pause_bytes`](crate::Limits::outbox_pause_bytes) wait, nothing more is read from it and no message of it is handled, so that
-//! a peer that does not read is not answered without end. What others publish to it, or send, still adds up; over
-//! [`outbox_bytes_max`](crate::Limits::outbox_bytes_max) it is cut.
+//! [`outbox_pause_bytes`](crate::Limits::outbox_pause_bytes) wait, nothing more is read from it and no message of it is
+//! handled, so that a peer that does not read is not answered without end. What others publish to it, or send, still
+//! adds up; over [`outbox_bytes_max`](crate::Limits::outbox_bytes_max) it is cut.
 //!
 //! A handler that has much to send sends until it is told [`Queued`](SendStatus::Queued), and goes on in
 //! [`on_drain`](Handler::on_drain).
 //!
 //! # Plain HTTP
 //!
-//! A request that asks for no upgrade goes to [`on_request`](Handler::on_request), with its body, which is limited. It is
-//! answered at once, or by a stream of chunks that has the same backpressure: [`Answer`]. Heads are as strict as those of
-//! upgrades: HTTP/1.1 only, one `Content-Length` at most, and no `Transfer-Encoding` in a request.
+//! A request that asks for no upgrade goes to [`on_request`](Handler::on_request), with its body, which is limited. It
+//! is answered at once, or by a stream of chunks that has the same backpressure: [`Answer`]. Heads are as strict as
+//! those of upgrades: HTTP/1.1 only, one `Content-Length` at most, and no `Transfer-Encoding` in a request.
 //!
 //! # Several cores
 //!
-//! A loop is one thread. A server for several cores runs a loop on each, with a handler of its own, and all of them listen
-//! on one address with [`listen_shared`](Reactor::listen_shared). Nothing is shared: connections and topics belong to their
-//! loop, and what one has to tell another goes through a [`Handle`].
+//! A loop is one thread. A server for several cores runs a loop on each, with a handler of its own, and all of them
+//! listen on one address with [`listen_shared`](Reactor::listen_shared). Nothing is shared: connections and topics
+//! belong to their loop, and what one has to tell another goes through a [`Handle`].
 
 mod accept;
 mod context;

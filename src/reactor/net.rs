@@ -1,7 +1,7 @@
 //! What the reactor knows of the world: [`Net`].
 //!
-//! The loop itself never names a socket or a clock. [`MioNet`](super::MioNet) is the real world; a simulated one, with one
-//! seed and injected faults, runs the reactor's own tests.
+//! The loop itself never names a socket or a clock. [`MioNet`](super::MioNet) is the real world; a simulated one, with
+//! one seed and injected faults, runs the reactor's own tests.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
@@ -43,8 +43,8 @@ pub trait Net {
     ///
     /// # Errors
     ///
-    /// As [`listen`](Self::listen); [`Unsupported`](io::ErrorKind::Unsupported) where an address cannot be shared, as by
-    /// default.
+    /// As [`listen`](Self::listen); [`Unsupported`](io::ErrorKind::Unsupported) where an address cannot be shared, as
+    /// by default.
     fn listen_shared(&mut self, address: SocketAddr, token: usize) -> io::Result<Self::Listener> {
         let _ = (address, token);
         Err(io::Error::new(io::ErrorKind::Unsupported, "this net shares no addresses"))

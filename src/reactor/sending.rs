@@ -203,8 +203,8 @@ impl<S> World<S> {
         }
     }
 
-    /// Lets `write` append to the output of a connection that is open, behind what was published for it, unless the peer
-    /// does not read.
+    /// Lets `write` append to the output of a connection that is open, behind what was published for it, unless the
+    /// peer does not read.
     #[inline]
     pub(super) fn write(
         &mut self,
@@ -221,7 +221,8 @@ impl<S> World<S> {
         self.append(id, write)
     }
 
-    /// Puts what was published for a connection before what it is about to be sent, unless it is too far behind already.
+    /// Puts what was published for a connection before what it is about to be sent, unless it is too far behind
+    /// already.
     #[cold]
     fn make_way(&mut self, id: ConnectionId) -> Result<(), Dropped> {
         self.take_publications(id);

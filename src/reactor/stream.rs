@@ -88,12 +88,14 @@ pub enum Answer {
     ///   [`on_drain`](Handler::on_drain). A peer that takes nothing of it for
     ///   [`pong_within`](crate::Limits::pong_within) is cut.
     /// * There is no [`on_open`](Handler::on_open), but there is one [`on_close`](Handler::on_close), as soon as the
-    ///   answer is finished and written, or the client is gone: it ended its direction of the stream, or reset it. A client
+    ///   answer is finished and written, or the client is gone: it ended its direction of the stream, or reset it. A
+    ///   client
     ///   that vanished without a word is found by writing to it, such as a comment every 20 seconds.
     /// * Nothing is read but to see the end. A client that sends more than
     ///   [`head_bytes_max`](crate::Limits::head_bytes_max) behind its request is cut.
     /// * It counts as a connection, and not as a handshake; [`shutdown`](super::Hub::shutdown) finishes it.
-    /// * All that is for WebSockets only does nothing: messages and pings are [`NotOpen`](Dropped::NotOpen), `close` too, and
+    /// * All that is for WebSockets only does nothing: messages and pings are [`NotOpen`](Dropped::NotOpen), `close`
+    ///   too, and
     ///   nothing is subscribed.
     ///
     /// Where there can be no body, after `HEAD` and with 204 and 304, the answer is finished with its head.

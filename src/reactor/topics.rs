@@ -135,8 +135,8 @@ impl Topics {
         self.frames.len()
     }
 
-    /// The frames in the log that are new to a connection, in its encoding, one after the other, adjacent ones together,
-    /// with how many they are. It has then taken them.
+    /// The frames in the log that are new to a connection, in its encoding, one after the other, adjacent ones
+    /// together, with how many they are. It has then taken them.
     pub(super) fn take<'a>(
         &'a mut self,
         id: ConnectionId,

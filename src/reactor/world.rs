@@ -409,8 +409,8 @@ impl<S> World<S> {
         self.dirty.is_empty() && self.topics.log_bytes() == 0
     }
 
-    /// Whether the next message of a connection has to wait: for its rate, for the peer to read what was sent to it, or for
-    /// what was published to be delivered.
+    /// Whether the next message of a connection has to wait: for its rate, for the peer to read what was sent to it, or
+    /// for what was published to be delivered.
     #[inline]
     pub(super) fn must_wait(&self, id: ConnectionId) -> bool {
         self.rates.paused_until(id.index).is_some()

@@ -115,8 +115,8 @@ pub(super) fn write_out<S>(
     Ok(())
 }
 
-/// Writes the send buffer and a payload that belongs behind it. What the socket does not take goes to the outbox. Says how
-/// much it took.
+/// Writes the send buffer and a payload that belongs behind it. What the socket does not take goes to the outbox. Says
+/// how much it took.
 pub(super) fn write_behind<S>(
     out: &[u8],
     payload: &[u8],

@@ -53,13 +53,13 @@ enum Certificates {
 }
 
 impl ServerTls {
-    /// Certificates with their chains, and their keys, from pairs of PEM files. A client that asks for no name, or for a
-    /// name that no certificate is for while there is but one, is shown the first; another name is refused.
+    /// Certificates with their chains, and their keys, from pairs of PEM files. A client that asks for no name, or for
+    /// a name that no certificate is for while there is but one, is shown the first; another name is refused.
     ///
     /// # Errors
     ///
-    /// When a file cannot be read, has no certificate or no key, or a key is not that of its certificate; the error names
-    /// the file.
+    /// When a file cannot be read, has no certificate or no key, or a key is not that of its certificate; the error
+    /// names the file.
     pub fn from_files<P: AsRef<Path>>(files: &[(P, P)]) -> Result<Self, TlsError> {
         let files =
             files.iter().map(|(chain, key)| (chain.as_ref().to_owned(), key.as_ref().to_owned()));
@@ -86,8 +86,8 @@ impl ServerTls {
     }
 
     /// Requires of each client a certificate that was issued by one of these, a PEM file: mutual TLS. Whom it names is
-    /// told by [`HttpRequest::client_certificate`](crate::handshake::HttpRequest::client_certificate). Lists of what they
-    /// have revoked may stand in the file too; where one does, each issuer needs one.
+    /// told by [`HttpRequest::client_certificate`](crate::handshake::HttpRequest::client_certificate). Lists of what
+    /// they have revoked may stand in the file too; where one does, each issuer needs one.
     ///
     /// # Errors
     ///
@@ -106,7 +106,8 @@ impl ServerTls {
     ///
     /// # Errors
     ///
-    /// As [`from_files`](Self::from_files) and [`require_clients_of`](Self::require_clients_of); all then stays as it was.
+    /// As [`from_files`](Self::from_files) and [`require_clients_of`](Self::require_clients_of); all then stays as it
+    /// was.
     pub fn reload(&self) -> Result<(), TlsError> {
         let Shared { certificates, issuers, current } = &*self.0;
         let config = config(certificates, issuers.as_deref())?;
@@ -168,8 +169,8 @@ fn config(
     };
     let mut config = builder.with_cert_resolver(Arc::new(ByName(keys)));
     config.alpn_protocols = vec![ALPN.to_vec()];
-    // Sessions are resumed from what the client keeps, so that the server keeps nothing for them. The key is made anew with
-    // each configuration: nobody comes back by a ticket who is not trusted any more.
+    // Sessions are resumed from what the client keeps, so that the server keeps nothing for them. The key is made anew
+    // with each configuration: nobody comes back by a ticket who is not trusted any more.
     config.ticketer = ring::Ticketer::new()?;
     config.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(Arc::new(config))

@@ -27,8 +27,8 @@ pub(crate) struct Session {
     failed: bool,
     /// We have said that nothing more follows.
     ended: bool,
-    /// What has come of a record, or of a message of the handshake, that is not whole. rustls keeps places in it: it has
-    /// to be shown these bytes whenever it is asked for something.
+    /// What has come of a record, or of a message of the handshake, that is not whole. rustls keeps places in it: it
+    /// has to be shown these bytes whenever it is asked for something.
     partial: Vec<u8>,
 }
 
@@ -97,9 +97,10 @@ impl Session {
         &self.partial
     }
 
-    /// Takes bytes of the stream, which begin with the [partial](Self::partial) ones. What they decrypt to is appended to
-    /// `plain`, what is to be answered to `out`, also where they are refused: the alert that says why. Called without any,
-    /// it lets a client begin.
+    /// Takes bytes of the stream, which begin with the [partial](Self::partial) ones. What they decrypt to is appended
+    /// to
+    /// `plain`, what is to be answered to `out`, also where they are refused: the alert that says why. Called without
+    /// any, it lets a client begin.
     ///
     /// # Errors
     ///
@@ -110,7 +111,8 @@ impl Session {
         plain: &mut Vec<u8>,
         out: &mut Vec<u8>,
     ) -> Result<(), TlsError> {
-        // Nobody reads what still comes, and what is wrong with it has no answer: rustls would panic over a second alert.
+        // Nobody reads what still comes, and what is wrong with it has no answer: rustls would panic over a second
+        // alert.
         if self.ended {
             self.partial = Vec::new();
             return Ok(());

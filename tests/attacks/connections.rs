@@ -10,8 +10,8 @@ use super::peer::{Peer, REQUEST, close_code, goodbye};
 use super::server::Server;
 use super::support::frames::{begun, close_body, frame};
 
-/// What an open or an opening connection may take: a place in each table, two sockets' worth of bookkeeping, and a piece
-/// of a head or of a frame.
+/// What an open or an opening connection may take: a place in each table, two sockets' worth of bookkeeping, and a
+/// piece of a head or of a frame.
 pub(crate) const CONNECTION_KIB: u64 = 2;
 /// A connection of another machine, as far as the server knows.
 pub(crate) const ELSEWHERE: [u8; 4] = [127, 0, 0, 2];

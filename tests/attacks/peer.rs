@@ -111,7 +111,8 @@ impl Peer {
         }
     }
 
-    /// Sends, and does something else whenever the server takes nothing for the moment; whether the server took all of it.
+    /// Sends, and does something else whenever the server takes nothing for the moment; whether the server took all of
+    /// it.
     pub(crate) fn send_beside(&mut self, mut bytes: &[u8], mut other: impl FnMut()) -> bool {
         self.stream.set_nonblocking(true).unwrap();
         while !bytes.is_empty() {

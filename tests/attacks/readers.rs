@@ -80,8 +80,8 @@ fn pings_while_the_output_is_blocked_leave_one_pong_waiting() {
 fn a_million_pings_from_a_peer_that_does_not_read() {
     let server = Server::start("ping_after=1000 pong_within=1000");
     let mut attack = server.attacked();
-    // Slowly: as soon as the output is blocked, pongs are owed. All at once: the pongs of one read may be too many to go
-    // on reading, and then the peer is a silent one.
+    // Slowly: as soon as the output is blocked, pongs are owed. All at once: the pongs of one read may be too many to
+    // go on reading, and then the peer is a silent one.
     for (at_once, payload_bytes) in [(100, 125), (10_000, 16)] {
         let mut peer = Peer::open_narrow(server.address, NARROW_BYTES);
         let pings = frame(Role::Client, 0x89, &vec![1; payload_bytes]).repeat(at_once);

@@ -191,7 +191,8 @@ fn a_limit_of_all_that_fits_in_memory_does_not_overflow() {
     assert_eq!(outcome.events, [Seen::Message(OwnedMessage::Binary(b"abcd".to_vec()))]);
 }
 
-// Buffers are lent from message to message: a long one of another connection may not come to stand behind a short limit.
+// Buffers are lent from message to message: a long one of another connection may not come to stand behind a short
+// limit.
 #[test]
 fn what_a_message_is_gathered_in_is_no_longer_than_the_limit_of_its_connection() {
     let unfinished = |limit: usize, payload_bytes: usize| {

@@ -346,8 +346,8 @@ fn a_client_takes_over_only_where_it_wants_to_and_may() {
     }
 }
 
-/// A client that is told a larger window than it hinted at keeps to its own. Where it is told a smaller one, it keeps to
-/// that.
+/// A client that is told a larger window than it hinted at keeps to its own. Where it is told a smaller one, it keeps
+/// to that.
 //= https://www.rfc-editor.org/rfc/rfc7692#section-7.2.1
 //# the client MUST NOT use an
 //# LZ77 sliding window longer than the w-th power of 2 bytes to compress

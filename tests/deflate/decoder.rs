@@ -32,7 +32,8 @@ proptest! {
         }
     }
 
-    /// flate2 does not say where a stream ends, and takes one that is cut short for a whole one. Nothing else may differ.
+    /// flate2 does not say where a stream ends, and takes one that is cut short for a whole one. Nothing else may
+    /// differ.
     #[test]
     fn it_judges_changed_payloads_as_flate2_does(
         text in prop_oneof![vec(any::<u8>(), 0..40), vec(0..3u8, 0..400)],

@@ -1,5 +1,5 @@
-//! permessage-deflate (RFC 7692) over the public API of the core: what is agreed on, what is sent, and what comes of what
-//! a peer sends.
+//! permessage-deflate (RFC 7692) over the public API of the core: what is agreed on, what is sent, and what comes of
+//! what a peer sends.
 
 #![allow(
     clippy::expect_used,

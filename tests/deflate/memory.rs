@@ -157,8 +157,8 @@ fn a_large_message_leaves_nothing_large_behind() {
     }
 }
 
-/// A run of which the last byte stands for more text than there is room for makes the buffer of the decompressor longer,
-/// which it then stays, also for the next message of another connection.
+/// A run of which the last byte stands for more text than there is room for makes the buffer of the decompressor
+/// longer, which it then stays, also for the next message of another connection.
 #[test]
 fn the_buffer_of_a_decompressor_does_not_grow_with_the_runs_of_a_peer() {
     const KIB: usize = 1024;

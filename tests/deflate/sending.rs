@@ -263,8 +263,8 @@ fn everybody_reads_what_a_hundred_connections_of_one_thread_send() {
     }
 }
 
-/// The compressor of a message that was given up is used for the next one. zlib-rs 0.6.8 goes on with an open block, and
-/// with what it has kept back, where it is reset.
+/// The compressor of a message that was given up is used for the next one. zlib-rs 0.6.8 goes on with an open block,
+/// and with what it has kept back, where it is reset.
 #[test]
 fn everybody_reads_what_is_sent_after_a_message_that_did_not_get_shorter() {
     for (level, way) in [

@@ -1,8 +1,8 @@
-//! What the reactor allocates for a message, on all its way from a read to a write: nothing, but for the cases whose rows
-//! say what.
+//! What the reactor allocates for a message, on all its way from a read to a write: nothing, but for the cases whose
+//! rows say what.
 //!
-//! The world is one without an operating system that allocates nothing itself. What was allocated in earlier turns, such
-//! as buffers that have grown, is used again.
+//! The world is one without an operating system that allocates nothing itself. What was allocated in earlier turns,
+//! such as buffers that have grown, is used again.
 
 use allocation_counter::measure;
 use tautline::{Deflate, Origins};
@@ -192,8 +192,8 @@ fn a_ping_takes_an_allocation_for_what_is_owed_and_one_for_its_payload() {
     }
 }
 
-// What was read behind the message that fills the log of 256 KiB waits for the log to be delivered, in a boxed buffer; the
-// list of those that are read on in the next turn begins anew.
+// What was read behind the message that fills the log of 256 KiB waits for the log to be delivered, in a boxed buffer;
+// the list of those that are read on in the next turn begins anew.
 #[test]
 fn publications_beyond_what_the_log_holds_take_3_allocations_each_time_that_it_is_full() {
     let case = Case::broadcast(BINARY, 2048, 10);

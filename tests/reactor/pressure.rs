@@ -1,4 +1,5 @@
-//! What was once wrong under pressure: outboxes and their limits, drains, publications, several listeners, extreme limits.
+//! What was once wrong under pressure: outboxes and their limits, drains, publications, several listeners, extreme
+//! limits.
 
 use std::io;
 

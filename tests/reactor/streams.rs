@@ -399,8 +399,8 @@ fn what_is_for_websockets_only_does_nothing_on_a_stream_and_the_other_way_round(
     assert_eq!(world.ends(), 0);
 }
 
-/// One stream under every fault that a seed draws: what arrives is what was written, in order, and it ends once. Says how
-/// many chunks arrived.
+/// One stream under every fault that a seed draws: what arrives is what was written, in order, and it ends once. Says
+/// how many chunks arrived.
 fn live(seed: u64) -> usize {
     let mut random = Random::new(seed);
     let mut limits = Limits::default();

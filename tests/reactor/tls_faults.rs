@@ -180,7 +180,8 @@ fn close_frame_masked() -> Vec<u8> {
     frame(0x88, &[3, 232])
 }
 
-/// What the journal says after many messages, a close frame and the end of the stream came at once, while the first answer waits.
+/// What the journal says after many messages, a close frame and the end of the stream came at once, while the first
+/// answer waits.
 fn ended_at_once(tls: bool) -> (Vec<SendStatus>, Vec<String>) {
     let (mut world, authority) = tls_world(Limits::default(), 1);
     let mut input = text("burst 500000");

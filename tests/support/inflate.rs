@@ -1,5 +1,5 @@
-//! A decoder of DEFLATE (RFC 1951), bit by bit and written independently of any library: what a stream comes to, whether
-//! it stands between two blocks where it ends, and how far back it refers.
+//! A decoder of DEFLATE (RFC 1951), bit by bit and written independently of any library: what a stream comes to,
+//! whether it stands between two blocks where it ends, and how far back it refers.
 
 /// What came of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

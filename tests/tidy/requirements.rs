@@ -1,8 +1,8 @@
 //! Each MUST of the standards is implemented and tested, or listed with a reason.
 //!
 //! A sentence that requires something counts as implemented where a citation next to the code has each of the words by
-//! which it does, and as tested where one next to a test has. A citation may be a part of a sentence, but no other place of
-//! its section may read the same. What no code does stands in `<standard>_listed.txt`, with the reason.
+//! which it does, and as tested where one next to a test has. A citation may be a part of a sentence, but no other
+//! place of its section may read the same. What no code does stands in `<standard>_listed.txt`, with the reason.
 //!
 //! The report: `cargo test --test tidy each_must -- --nocapture`
 
@@ -105,8 +105,8 @@ struct Quote {
     text: String,
 }
 
-/// The sentences that no code implements, each with its reason: a line with the section and the sentence or a part of it,
-/// and an indented one below.
+/// The sentences that no code implements, each with its reason: a line with the section and the sentence or a part of
+/// it, and an indented one below.
 fn listed(standard: &str) -> Vec<(Quote, String)> {
     let name = format!("tests/tidy/{standard}_listed.txt");
     parse_list(&name, &fs::read_to_string(root().join(&name)).unwrap())

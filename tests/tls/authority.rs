@@ -87,7 +87,8 @@ impl Authority {
         files
     }
 
-    /// A file with its own certificate, and a list of what it has revoked: the certificate that it issued as the `revoked`th.
+    /// A file with its own certificate, and a list of what it has revoked: the certificate that it issued as the
+    /// `revoked`th.
     pub(crate) fn root_with_revoked(&self, revoked: u64) -> PathBuf {
         let list = CertificateRevocationListParams {
             this_update: date_time_ymd(2020, 1, 1),

@@ -209,7 +209,8 @@ fn a_dialer_of_wss_meets_a_server_that_speaks_plain_http() {
 
 #[test]
 fn messages_before_a_close_notify_in_the_same_read_are_handled() {
-    // With a publication of 300 KiB the second message has to wait; the close frame and close_notify come in the same read.
+    // With a publication of 300 KiB the second message has to wait; the close frame and close_notify come in the same
+    // read.
     let authority = Authority::new();
     let mut limits = Limits::default();
     limits.outbox_bytes_max = 16 << 20;

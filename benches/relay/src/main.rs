@@ -1,7 +1,7 @@
 //! What the chat relay does on this machine, as a table in Markdown. `benches/relay/run` builds and runs it.
 //!
-//! Servers are processes of their own: this program, started with `--serve`. They have the relay's own limits but for what a
-//! person may say in what time, so that few senders are enough for much load.
+//! Servers are processes of their own: this program, started with `--serve`. They have the relay's own limits but for
+//! what a person may say in what time, so that few senders are enough for much load.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a benchmark may panic
 
 mod behind;

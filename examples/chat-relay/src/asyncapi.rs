@@ -1,6 +1,7 @@
 //! `relay.v1` as an AsyncAPI 3 document, made from the types of [`crate::protocol`] and their docs.
 //!
-//! `docs/asyncapi.json` is what [`document`] says. Where the two differ a test fails, and says how to write the file anew.
+//! `docs/asyncapi.json` is what [`document`] says. Where the two differ a test fails, and says how to write the file
+//! anew.
 
 use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};

@@ -12,9 +12,11 @@ pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 pub const FRAME_BYTES_ANSWERED_MAX: usize = 2 * 1024 * 1024;
 /// Bytes that a connection may send in one second. A client that is faster is read at this rate.
 pub const BYTES_PER_SECOND_MAX: u32 = 1024 * 1024;
-/// Bytes that wait for a connection whose socket is full. Beyond it nothing is pushed any more: it is fed from the log as its socket drains.
+/// Bytes that wait for a connection whose socket is full. Beyond it nothing is pushed any more: it is fed from the log
+/// as its socket drains.
 pub const WAITING_BYTES_MAX: usize = 64 * 1024;
-/// Members of a room up to which they are told of each other's marks and presence: that grows with the square of their number.
+/// Members of a room up to which they are told of each other's marks and presence: that grows with the square of their
+/// number.
 pub const MEMBERS_TOLD_MAX: usize = 256;
 /// Things that may wait for the store. Beyond it `busy`.
 pub const STORE_WAITING_MAX: usize = 16 * 1024;
@@ -49,7 +51,8 @@ pub struct RelayLimits {
     pub people_max: usize,
     /// Rooms. Default 100,000; beyond it `relay_full`.
     pub rooms_max: usize,
-    /// Rooms of one person. Default 256; beyond it `rooms_full`. Others bring a person into three quarters of them at most.
+    /// Rooms of one person. Default 256; beyond it `rooms_full`. Others bring a person into three quarters of them at
+    /// most.
     pub rooms_per_person_max: usize,
     /// Members of one room. Default 5,000; beyond it `room_full`.
     pub members_max: usize,
@@ -57,20 +60,22 @@ pub struct RelayLimits {
     pub devices_max: usize,
     /// From the opening of a connection to its `hello`. Default 20 s; then close code 4001.
     pub hello_within: Duration,
-    /// From the end of a person's last connection to the time when others see it. Default 5 s: who comes back in this time was never gone.
+    /// From the end of a person's last connection to the time when others see it. Default 5 s: who comes back in this
+    /// time was never gone.
     pub away_after: Duration,
-    /// For how long somebody who was in no room, and has left, keeps the name where names are free to take. Default 60 s.
+    /// For how long somebody who was in no room, and has left, keeps the name where names are free to take. Default 60
+    /// s.
     pub name_kept: Duration,
     /// For how long a client that is behind may take nothing. Default 60 s; then close code 4002.
     pub lag_max: Duration,
 
-    /// What a person may spend at once, with all devices. A line costs 1 and a further 1 for each KiB that it brings or asks for.
-    /// Default 200; beyond it `rate`, with the time after which the line will be taken.
+    /// What a person may spend at once, with all devices. A line costs 1 and a further 1 for each KiB that it brings or
+    /// asks for. Default 200; beyond it `rate`, with the time after which the line will be taken.
     pub burst: u32,
     /// What comes back each second. Default 20.
     pub refill_per_s: u32,
-    /// How many times of that all people at one address may spend together: an IPv4 address, or an IPv6 network of 64 bits. Default 20;
-    /// not counted over loopback, where a proxy or a friend is at the other end.
+    /// How many times of that all people at one address may spend together: an IPv4 address, or an IPv6 network of 64
+    /// bits. Default 20; not counted over loopback, where a proxy or a friend is at the other end.
     pub address_factor: u32,
     /// What a `hello` that makes a person costs, or checks a password. Default 20.
     pub hello_cost: u32,
@@ -78,7 +83,8 @@ pub struct RelayLimits {
     pub password_cost: u32,
     /// What it costs to make a room. Default 20.
     pub room_cost: u32,
-    /// What a `search` costs beside its answer: the store looks at thousands of messages that have the words, whoever can read them. Default 10.
+    /// What a `search` costs beside its answer: the store looks at thousands of messages that have the words, whoever
+    /// can read them. Default 10.
     pub search_cost: u32,
     /// Lines refused with `rate`, and sent before the time that the refusal before them named, until the connection is
     /// closed with 4500. One is forgiven each second. Default 200.

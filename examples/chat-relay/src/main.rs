@@ -16,7 +16,8 @@ use tautline::tls::ServerTls;
 
 /// Over which time connections are closed when the relay stops, so that they do not all come back at once.
 const SHUTDOWN_WITHIN: Duration = Duration::from_secs(1);
-/// The exit status of a command line that cannot be followed or names what cannot be listened on, and of one that was interrupted twice.
+/// The exit status of a command line that cannot be followed or names what cannot be listened on, and of one that was
+/// interrupted twice.
 const USAGE: u8 = 2;
 const INTERRUPTED: i32 = 130;
 
@@ -154,8 +155,8 @@ struct Signals {
 }
 
 impl Signals {
-    /// The first time, all connections are closed with a code that asks them to come back, one after the other; the second
-    /// time, that is not waited for.
+    /// The first time, all connections are closed with a code that asks them to come back, one after the other; the
+    /// second time, that is not waited for.
     fn stop(&mut self) {
         let again = std::mem::replace(&mut self.asked, true);
         if again || self.handle.shutdown(SHUTDOWN_WITHIN).is_err() {

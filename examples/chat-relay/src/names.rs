@@ -1,8 +1,8 @@
 //! Names of people and of rooms: which ones are allowed, and when two are the same.
 //!
 //! A name is shown to others, so it must not pretend: no control characters, nothing invisible, nothing that turns
-//! the direction of the text around it. Names are kept in Unicode's normalization form C, so that one composed differently is the same.
-//! Lookalikes from different scripts are not told apart here.
+//! the direction of the text around it. Names are kept in Unicode's normalization form C, so that one composed
+//! differently is the same. Lookalikes from different scripts are not told apart here.
 
 use std::fmt;
 use std::sync::Arc;
@@ -112,8 +112,8 @@ fn check(name: &str, chars_max: usize) -> Result<(), NameProblem> {
     Ok(())
 }
 
-/// Control characters, spaces other than U+0020, noncharacters, private use, and what the Unicode standard calls default ignorable: joiners,
-/// marks and overrides of direction, fillers, variation selectors, tags.
+/// Control characters, spaces other than U+0020, noncharacters, private use, and what the Unicode standard calls
+/// default ignorable: joiners, marks and overrides of direction, fillers, variation selectors, tags.
 fn not_showable(c: char) -> bool {
     c.is_control()
         || (c.is_whitespace() && c != ' ')

@@ -9,21 +9,24 @@
 //! # What is simulated
 //!
 //! [`net`] is a [`Net`](tautline::reactor::Net) in memory: sockets with small buffers, edge-triggered readiness to the
-//! letter, and faults. Loops of the engine listen and connect in it, plain, compressed, or over TLS, and beside them peers
-//! that never read, trickle, reset, half-close, stall, flood, and break rules. Handlers do at random what a handler may do.
-//! How much of all this there is, is drawn for each run.
+//! letter, and faults. Loops of the engine listen and connect in it, plain, compressed, or over TLS, and beside them
+//! peers that never read, trickle, reset, half-close, stall, flood, and break rules. Handlers do at random what a
+//! handler may do. How much of all this there is, is drawn for each run.
 //!
 //! # What is checked
 //!
-//! - What was accepted arrives, whole, once and in order, with what was published in its place; what is missing at an end
+//! - What was accepted arrives, whole, once and in order, with what was published in its place; what is missing at an
+//!   end
 //!   is missing from the back, and only where the end was no agreed one.
-//! - Each connection that was opened, or was to be made, ends once, for a reason that there was; nothing is told after it.
+//! - Each connection that was opened, or was to be made, ends once, for a reason that there was; nothing is told after
+//!   it.
 //! - When nothing more happens at a time, everything that was accepted has arrived: no edge was forgotten.
 //! - Deadlines are not early, and no later than a tick after the loop was polled. A loop is polled only where it has an
 //!   event, or where it asked to be.
 //! - What waits for a connection stays within its limit, and calls within a bound for each event; no loop spins.
 //! - When faults stop, all comes to rest; a shutdown ends in time, and gives back all descriptors and timers.
-//! - A seed has one trace: of all calls and all events, with their times and sizes. Over TLS too, as only contents vary.
+//! - A seed has one trace: of all calls and all events, with their times and sizes. Over TLS too, as only contents
+//!   vary.
 //!
 //! The checks are checked: [`Broken`] worlds have to be noticed.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)] // a test may panic

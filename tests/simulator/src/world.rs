@@ -224,8 +224,8 @@ impl World {
         Err("it does not come to rest".into())
     }
 
-    /// Everything that was accepted has arrived, where both ends are open, and no loop sleeps for too long. Only where each waits for the other to read
-    /// do they wait, until one of them is cut: both are peers that do not read.
+    /// Everything that was accepted has arrived, where both ends are open, and no loop sleeps for too long. Only where
+    /// each waits for the other to read do they wait, until one of them is cut: both are peers that do not read.
     fn check_rest(&self) -> Held {
         if let Some(peer) = self.peers.iter().find(|it| !it.has_all()) {
             return Err(format!("{peer} does not get what was sent to it"));

@@ -1,8 +1,8 @@
 //! Tokens that another program has signed (JWT, RFC 7519): who somebody is, and until when.
 //!
 //! The configuration says which algorithm signs; the token has no say in it (RFC 8725, section 3.1). The clock is an
-//! argument. Where several things are wrong, the first of this order is named: length, form, algorithm, signature, then the
-//! claims; so what an unsigned token claims is never looked at.
+//! argument. Where several things are wrong, the first of this order is named: length, form, algorithm, signature, then
+//! the claims; so what an unsigned token claims is never looked at.
 
 use std::fmt;
 
@@ -105,7 +105,8 @@ impl Verifier {
     ///
     /// # Errors
     ///
-    /// What is wrong with it. To the one who showed it, all but [`Expired`](TokenProblem::Expired) should look the same.
+    /// What is wrong with it. To the one who showed it, all but [`Expired`](TokenProblem::Expired) should look the
+    /// same.
     pub fn verify(&self, token: &str, now_s: u64) -> Result<Claims, TokenProblem> {
         if token.len() > TOKEN_BYTES_MAX {
             return Err(TokenProblem::TooLong);

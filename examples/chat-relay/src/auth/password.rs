@@ -1,7 +1,7 @@
 //! Passwords: kept as argon2id hashes, and compared so that the time says nothing about who exists.
 //!
-//! A hash takes 19 MiB and some tens of milliseconds, on purpose. It belongs on a thread of its own, and the caller says how many
-//! may be at work at once.
+//! A hash takes 19 MiB and some tens of milliseconds, on purpose. It belongs on a thread of its own, and the caller
+//! says how many may be at work at once.
 
 use std::fmt;
 use std::sync::LazyLock;

@@ -1,6 +1,7 @@
 //! The mode for programs: lines of `relay.v1` in both directions.
 //!
-//! What was said and not answered when a connection broke is said again: a `send` is known by its `cid`, and the other commands that have an answer may be repeated.
+//! What was said and not answered when a connection broke is said again: a `send` is known by its `cid`, and the other
+//! commands that have an answer may be repeated.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Instant;
@@ -151,7 +152,8 @@ impl Mode for Json {
     }
 
     fn pump(&mut self, _: Instant, out: &mut Out) {
-        // One after the other: the relay may answer in another order than it was asked, and a script is read from top to bottom.
+        // One after the other: the relay may answer in another order than it was asked, and a script is read from top
+        // to bottom.
         while self.connected && self.unanswered.is_none() {
             let Some((id, line)) = self.unsaid.pop_front() else { return };
             self.unanswered = id.map(|id| (id, line.clone()));

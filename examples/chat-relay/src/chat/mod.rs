@@ -6,10 +6,12 @@
 //!  relay ──Client──> ┘                       └──> relay
 //! ```
 //!
-//! Both modes are told what was typed and what the relay has said, and answer with what is to be said, to be shown and to be complained about. They know no socket;
+//! Both modes are told what was typed and what the relay has said, and answer with what is to be said, to be shown and
+//! to be complained about. They know no socket;
 //! `run` does, and comes back when a connection breaks.
 //!
-//! - `flags`: the command line. `dial`: connecting and `hello`. `token`: where the token is kept. `password`: how one is asked for.
+//! - `flags`: the command line. `dial`: connecting and `hello`. `token`: where the token is kept. `password`: how one
+//!   is asked for.
 //! - `talk`, `commands`, `rooms`, `heard`, `input`: for people. `json`: for programs.
 //! - `text`: what others have written, so that it cannot do anything to the terminal.
 

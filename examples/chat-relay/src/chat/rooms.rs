@@ -1,4 +1,5 @@
-//! A room as the client knows it: how far its log was heard, who is in it, and which of one's own messages have arrived.
+//! A room as the client knows it: how far its log was heard, who is in it, and which of one's own messages have
+//! arrived.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, VecDeque};

@@ -13,7 +13,8 @@ use crate::{auth, certificate};
 ///
 /// # Errors
 ///
-/// One line for each thing that would prevent a start, with the flag, the variable, or the file and line that it came from.
+/// One line for each thing that would prevent a start, with the flag, the variable, or the file and line that it came
+/// from.
 pub fn check(config: &Config, sources: &Sources) -> Result<String, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut refuse = |setting, text: String| {

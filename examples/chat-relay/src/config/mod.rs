@@ -6,9 +6,9 @@
 //!  file ─┘
 //! ```
 //!
-//! A flag beats a variable, that beats the file, and that the default. A [`Config`] that exists fits together: there is no
-//! key without its certificate, and no text where a type says more. Only whether its files can be read is not known yet;
-//! [`check`] finds that out. Secrets are in files, and a `Config` has their paths only.
+//! A flag beats a variable, that beats the file, and that the default. A [`Config`] that exists fits together: there is
+//! no key without its certificate, and no text where a type says more. Only whether its files can be read is not known
+//! yet; [`check`] finds that out. Secrets are in files, and a `Config` has their paths only.
 
 mod admin;
 mod check;

@@ -168,7 +168,8 @@ pub struct Fetched<'a> {
 pub struct Found<'a> {
     /// Each as in `msg`.
     pub msgs: Vec<Message<'a>>,
-    /// What `before` is to go on with older ones, if not all were looked at. There may be one although nothing was found yet.
+    /// What `before` is to go on with older ones, if not all were looked at. There may be one although nothing was
+    /// found yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
 }
@@ -197,7 +198,8 @@ pub struct Message<'a> {
 pub enum Event<'a> {
     /// A message of a room.
     Msg(Message<'a>),
-    /// Catch-up is finished; what comes next comes as it happens. What is known of the room's members may be old: ask for them.
+    /// Catch-up is finished; what comes next comes as it happens. What is known of the room's members may be old: ask
+    /// for them.
     Live {
         /// The room's name.
         room: &'a str,

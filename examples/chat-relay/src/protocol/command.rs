@@ -87,10 +87,12 @@ pub struct Hello {
     /// The secret of the one who runs the relay.
     #[serde(default)]
     pub admin: Option<String>,
-    /// Which of the person's devices this is: 1 to 64 visible characters of ASCII. A newer connection of the same device replaces the older one.
+    /// Which of the person's devices this is: 1 to 64 visible characters of ASCII. A newer connection of the same
+    /// device replaces the older one.
     #[serde(default)]
     pub device: Option<String>,
-    /// Whether events are wanted. Without, only answers come: the connection is no device, `at` has no use, and nobody sees it come or go.
+    /// Whether events are wanted. Without, only answers come: the connection is no device, `at` has no use, and nobody
+    /// sees it come or go.
     #[serde(default = "yes")]
     pub live: bool,
     /// For each room its epoch, and the last sequence number that the client has.

@@ -1,7 +1,8 @@
 //! The log is the queue of a connection that is behind.
 //!
-//! A connection is either live in a room, and gets what is published there; or it is behind, and gets pieces of the log, one at a time and the next when
-//! its socket has taken the last. What it costs the relay is one piece, however far behind it is.
+//! A connection is either live in a room, and gets what is published there; or it is behind, and gets pieces of the
+//! log, one at a time and the next when its socket has taken the last. What it costs the relay is one piece, however
+//! far behind it is.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -53,7 +54,8 @@ impl<K: Key> Relay<K> {
         self.lagging.keys().copied()
     }
 
-    /// Whether there is more of the log for a connection, which can be [asked for](Self::drained) when its socket has room.
+    /// Whether there is more of the log for a connection, which can be [asked for](Self::drained) when its socket has
+    /// room.
     pub fn is_behind(&self, who: K) -> bool {
         self.sessions.get(&who).is_some_and(|it| !it.feeding && !it.behind.is_empty())
     }
@@ -96,7 +98,8 @@ impl<K: Key> Relay<K> {
         self.feed(now, who, out);
     }
 
-    /// Makes the connection live in all rooms that it has caught up with, and asks for the next piece of the first that it has not.
+    /// Makes the connection live in all rooms that it has caught up with, and asks for the next piece of the first that
+    /// it has not.
     fn feed(&mut self, now: Moment, who: K, out: &mut Vec<Out<K>>) {
         let Some(session) = self.sessions.get_mut(&who) else { return };
         while let Some(behind) = session.behind.front_mut() {

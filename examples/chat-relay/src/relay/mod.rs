@@ -1,12 +1,13 @@
 //! The relay: connections, the people behind them, and the rooms that they share.
 //!
-//! It is told what happened ([`open`](Relay::open), [`receive`](Relay::receive), [`stored`](Relay::stored), [`drained`](Relay::drained),
-//! [`close`](Relay::close), [`tick`](Relay::tick)) with the time at which it did, and answers with a list of [`Out`],
-//! to be carried out in order. `K` is whatever the caller names its connections by. No socket, no clock, no database: the same calls
-//! give the same lines.
+//! It is told what happened ([`open`](Relay::open), [`receive`](Relay::receive), [`stored`](Relay::stored),
+//! [`drained`](Relay::drained), [`close`](Relay::close), [`tick`](Relay::tick)) with the time at which it did, and
+//! answers with a list of [`Out`], to be carried out in order. `K` is whatever the caller names its connections by. No
+//! socket, no clock, no database: the same calls give the same lines.
 //!
-//! Rooms, their members and marks, and the people in them are here, in memory; messages, tokens and passwords only in the store. What changes
-//! them goes to the store first, and is done here when the store has answered: nobody is told of anything that could be lost.
+//! Rooms, their members and marks, and the people in them are here, in memory; messages, tokens and passwords only in
+//! the store. What changes them goes to the store first, and is done here when the store has answered: nobody is told
+//! of anything that could be lost.
 //!
 //! ```text
 //!   receive ──> the line's command ──> Out::Store(job, Then) ──> store
@@ -66,8 +67,8 @@ pub enum Out<K> {
         /// One line, or several.
         text: String,
     },
-    /// Send a text frame to all connections that are subscribed to a room's topic. It is the same for all of them. Those for which too
-    /// much waits already are [held back](Relay::hold_back) before.
+    /// Send a text frame to all connections that are subscribed to a room's topic. It is the same for all of them.
+    /// Those for which too much waits already are [held back](Relay::hold_back) before.
     Publish {
         /// The room.
         room: RoomId,
@@ -520,7 +521,8 @@ fn person(answer: Answer) -> Result<crate::store::job::Known, Problem> {
     }
 }
 
-/// Why the store did not do it, as a client is told. An answer that does not fit its question is a fault of the store's.
+/// Why the store did not do it, as a client is told. An answer that does not fit its question is a fault of the
+/// store's.
 fn refusal(answer: Answer) -> Problem {
     let Answer::Refused(refused) = answer else {
         return problem(ErrorCode::Storage, "the store answered something else");

@@ -221,8 +221,8 @@ impl<K: Key> Relay<K> {
         self.people.get(&me).is_some_and(|person| person.rooms.is_empty())
     }
 
-    /// Drops a person from memory who is in no room and has no connection; where names are free to take, one who has left nothing
-    /// behind leaves the name, too.
+    /// Drops a person from memory who is in no room and has no connection; where names are free to take, one who has
+    /// left nothing behind leaves the name, too.
     pub(super) fn unmeet(&mut self, me: PersonId, out: &mut Vec<Out<K>>) {
         let gone = |it: &Person<K>| it.devices.is_empty() && it.quiet.is_empty() && !it.online;
         let idle = |it: &Person<K>| it.rooms.is_empty() && it.leaving.is_none() && gone(it);

@@ -101,8 +101,8 @@ impl<K: Ord> Room<K> {
         self.members.range(range).map(|(person, membership)| (*person, membership))
     }
 
-    /// Who becomes its owner, if nobody is: who may do the most, and of those the first that the relay knew. Who is about to
-    /// leave does not, and would be brought back by it.
+    /// Who becomes its owner, if nobody is: who may do the most, and of those the first that the relay knew. Who is
+    /// about to leave does not, and would be brought back by it.
     pub(super) fn heir(&self) -> Option<PersonId> {
         let of = |(person, it): (&PersonId, &Membership)| (it.role, std::cmp::Reverse(*person));
         let stays = |(person, _): &(&PersonId, &Membership)| !self.leaving.contains(person);

@@ -364,27 +364,14 @@ impl<K: Key> Relay<K> {
 
     /// Ends a membership, tells the others, and forgets the room if nothing is left of it.
     pub(super) fn exit(&mut self, id: RoomId, person: PersonId, out: &mut Vec<Out<K>>) {
-        let (Some(room), Some(of_person)) = (self.rooms.get_mut(&id), self.people.get_mut(&person))
-        else {
+        if !self.take_out(id, person, out) {
+            return;
+        }
+        let (Some(room), Some(of_person)) = (self.rooms.get(&id), self.people.get(&person)) else {
             return;
         };
-        if room.members.remove(&person).is_none() {
-            return;
-        }
-        of_person.rooms.remove(&id);
-        let (name, gone) = (room.name.clone(), Event::Removed { room: &room.name }.line());
-        for who in of_person.devices.clone() {
-            if let Some(session) = self.sessions.get_mut(&who) {
-                session.behind.retain(|behind| behind.room != id);
-            }
-            if room.live.remove(&who) {
-                out.push(Out::Unsubscribe { who, topic: name.clone() });
-            }
-            super::say(out, who, &gone);
-        }
-        let left = Event::Member { room: &name, member: of_person.as_gone() }.line();
-        let next = room.head.saturating_add(1);
-        out.push(Out::Publish { room: id, topic: name, text: left, except: None, next });
+        let left = Event::Member { room: &room.name, member: of_person.as_gone() };
+        self.publish(id, &left, None, out);
         // Nobody could come into it any more, or there is nothing to come for.
         if room.members.is_empty() && (room.head == 0 || room.access != Access::Open) {
             self.forget_room(id, out);
@@ -392,6 +379,29 @@ impl<K: Key> Relay<K> {
             self.pass_on(id, out);
         }
         self.unmeet(person, out);
+    }
+
+    /// Ends a membership, and tells the person's own connections; false where there was none.
+    fn take_out(&mut self, id: RoomId, person: PersonId, out: &mut Vec<Out<K>>) -> bool {
+        let (Some(room), Some(of_person)) = (self.rooms.get_mut(&id), self.people.get_mut(&person))
+        else {
+            return false;
+        };
+        if room.members.remove(&person).is_none() {
+            return false;
+        }
+        of_person.rooms.remove(&id);
+        let gone = Event::Removed { room: &room.name }.line();
+        for who in of_person.devices.iter().copied() {
+            if let Some(session) = self.sessions.get_mut(&who) {
+                session.behind.retain(|behind| behind.room != id);
+            }
+            if room.live.remove(&who) {
+                out.push(Out::Unsubscribe { who, topic: room.name.clone() });
+            }
+            super::say(out, who, &gone);
+        }
+        true
     }
 
     /// Gives a room that has no owner to its heir.
@@ -427,20 +437,7 @@ impl<K: Key> Relay<K> {
         let members: Option<Vec<_>> =
             self.rooms.get(&id).map(|room| room.members.keys().copied().collect());
         for person in members.unwrap_or_default() {
-            let Some(room) = self.rooms.get_mut(&id) else { return };
-            room.members.remove(&person);
-            let Some(of_person) = self.people.get_mut(&person) else { continue };
-            of_person.rooms.remove(&id);
-            let gone = Event::Removed { room: &room.name }.line();
-            for who in of_person.devices.clone() {
-                if let Some(session) = self.sessions.get_mut(&who) {
-                    session.behind.retain(|behind| behind.room != id);
-                }
-                if room.live.remove(&who) {
-                    out.push(Out::Unsubscribe { who, topic: room.name.clone() });
-                }
-                super::say(out, who, &gone);
-            }
+            self.take_out(id, person, out);
             self.unmeet(person, out);
         }
         if let Some(room) = self.rooms.remove(&id) {
@@ -539,7 +536,8 @@ impl<K: Key> Relay<K> {
         }
     }
 
-    /// Whether others may bring the person into one more room. They never fill the last quarter: that is the person's own.
+    /// Whether others may bring the person into one more room. They never fill the last quarter: that is the person's
+    /// own.
     fn room_from_another(&self, person: PersonId) -> Result<(), Problem> {
         let max = self.limits.rooms_per_person_max;
         let rooms = self.people.get(&person).map_or(0, |person| person.rooms.len());

@@ -1,6 +1,7 @@
 //! The relay for networks that break WebSockets: server-sent events, long polling, and POST.
 //!
-//! Each is a connection of the relay like any other, whose `hello` is made of the request: the token of `Authorization`, the cursors of
+//! Each is a connection of the relay like any other, whose `hello` is made of the request: the token of
+//! `Authorization`, the cursors of
 //! `Last-Event-ID`. Nothing is kept between two requests, so they may come to any relay that has the same store.
 //!
 //! - `GET /sse`: every line is an event, for as long as the client listens.
@@ -8,19 +9,20 @@
 //! - `POST /post`: lines of the client, and the answers to them. It is no device, and gets no events.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tautline::handshake::{FieldError, HttpRequest, Refusal, Response, Status};
-use tautline::reactor::{self as engine, ConnectionId, Context, Hub, SendStatus};
+use tautline::reactor::{self as engine, ConnectionId, SendStatus};
 
-use super::{Server, http};
+use super::{Context, Hub, Server, http};
 use crate::limits::RelayLimits;
 use crate::protocol;
 use crate::relay::{Moment, Out};
 
-/// A comment is written as often as this: proxies end what is silent, and a client that is gone is found by writing to it.
+/// A comment is written as often as this: proxies end what is silent, and a client that is gone is found by writing to
+/// it.
 const BEAT: Duration = Duration::from_secs(15);
 /// For how long a poll waits at most, and a post for its answers.
 const WAIT_MAX: Duration = Duration::from_secs(25);
@@ -86,7 +88,7 @@ impl Server {
     /// The answer to a request that stands for a connection; `None` where it does not.
     pub(super) fn fallback(
         &mut self,
-        cx: &mut Context<'_, Option<IpAddr>>,
+        cx: &mut Context<'_>,
         request: &HttpRequest<'_>,
         peer: SocketAddr,
     ) -> Option<engine::Answer> {
@@ -132,7 +134,7 @@ impl Server {
     /// Says lines on a stream.
     pub(super) fn say_on_stream(
         &mut self,
-        hub: &mut Hub<'_, Option<IpAddr>>,
+        hub: &mut Hub<'_>,
         now: Moment,
         who: ConnectionId,
         text: &str,
@@ -168,7 +170,7 @@ impl Server {
     /// Says on a stream why the relay ends it, and ends it.
     pub(super) fn close_stream(
         &mut self,
-        hub: &mut Hub<'_, Option<IpAddr>>,
+        hub: &mut Hub<'_>,
         who: ConnectionId,
         code: u16,
         reason: &str,
@@ -194,7 +196,7 @@ impl Server {
     /// Ends a stream that has said all; one whose head is not written yet is ended by who writes it.
     pub(super) fn end_if_ripe(
         &mut self,
-        hub: &mut Hub<'_, Option<IpAddr>>,
+        hub: &mut Hub<'_>,
         now: Moment,
         who: ConnectionId,
         out: &mut Vec<Out<ConnectionId>>,
@@ -204,10 +206,11 @@ impl Server {
         }
     }
 
-    /// What follows from it is for the caller to carry out: thousands may end at once, and must not do so inside of each other.
+    /// What follows from it is for the caller to carry out: thousands may end at once, and must not do so inside of
+    /// each other.
     fn end_stream(
         &mut self,
-        hub: &mut Hub<'_, Option<IpAddr>>,
+        hub: &mut Hub<'_>,
         now: Moment,
         who: ConnectionId,
         out: &mut Vec<Out<ConnectionId>>,
@@ -220,7 +223,7 @@ impl Server {
     }
 
     /// Ends what has waited for long enough, and writes a comment to what is silent.
-    pub(super) fn beat(&mut self, hub: &mut Hub<'_, Option<IpAddr>>, now: Moment) {
+    pub(super) fn beat(&mut self, hub: &mut Hub<'_>, now: Moment) {
         let late = |it: &Stream| it.until.is_some_and(|until| until <= now.clock);
         let all: Vec<_> =
             self.streams.of.iter().filter(|(_, it)| late(it)).map(|(who, _)| *who).collect();

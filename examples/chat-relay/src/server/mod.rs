@@ -1,14 +1,14 @@
 //! The adapter between the relay, tautline's reactor and the store: frames in, [`Out`] carried out, the page served.
 //!
-//! Three threads: the reactor's with all connections and the relay, the store's, and one for passwords. The other two get their work by bounded channels,
-//! and give it back by the reactor's [`Handle`].
+//! Three threads: the reactor's with all connections and the relay, the store's, and one for passwords. The other two
+//! get their work by bounded channels, and give it back by the reactor's [`Handle`].
 
 mod fallback;
 mod http;
 mod passwords;
 mod storage;
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -19,8 +19,7 @@ use tautline::handshake::{
     Accept, Authority, HttpRequest, Origin, Origins, Refusal, Request, Response, Status,
 };
 use tautline::reactor::{
-    self as engine, Closed, ConnectionId, Context, Handle, Handler, Hub, PostError, Reactor,
-    SendStatus,
+    self as engine, Closed, ConnectionId, Handle, Handler, PostError, Reactor, SendStatus,
 };
 use tautline::{CloseCode, Deflate, Limits, Message};
 
@@ -36,6 +35,11 @@ use crate::store::{Reply, Store, StoreError};
 use fallback::Streams;
 use passwords::{Done, Passwords};
 use storage::Storage;
+
+/// The address that a connection came from is what the engine keeps with it.
+type Session = Option<IpAddr>;
+type Context<'a> = engine::Context<'a, Session>;
+type Hub<'a> = engine::Hub<'a, Session>;
 
 /// How often the relay is told that time has passed.
 const TICK: Duration = Duration::from_secs(1);
@@ -66,6 +70,8 @@ pub struct Server {
     replies: VecDeque<Reply<Then<ConnectionId>>>,
     /// Connections that have taken a piece of the log, and may want the next.
     hungry: Vec<ConnectionId>,
+    /// Rooms whose full connections were held back already: nothing fills a socket before the end of the turn.
+    held_back: HashSet<RoomId>,
     /// Connections that are no WebSockets.
     streams: Streams,
     /// Those of them that have perhaps said all.
@@ -105,6 +111,7 @@ pub fn reactor(setup: Setup, mut store: Store) -> Result<Reactor<Server>, StartE
         metrics: metrics.then(Snapshot::default),
         replies: VecDeque::new(),
         hungry: Vec::new(),
+        held_back: HashSet::new(),
         streams,
         ripe: Vec::new(),
         storage: Storage::default(),
@@ -202,12 +209,11 @@ impl Mail {
 }
 
 impl Handler for Server {
-    /// The address that it came from.
-    type Session = Option<IpAddr>;
+    type Session = Session;
 
     fn on_request(
         &mut self,
-        cx: &mut Context<'_, Option<IpAddr>>,
+        cx: &mut Context<'_>,
         request: &HttpRequest<'_>,
         peer: SocketAddr,
     ) -> engine::Answer {
@@ -237,14 +243,15 @@ impl Handler for Server {
         Ok(Accept::new().subprotocol(SUBPROTOCOL))
     }
 
-    fn on_open(&mut self, cx: &mut Context<'_, Option<IpAddr>>) {
+    fn on_open(&mut self, cx: &mut Context<'_>) {
         let address = (*cx.session()).unwrap_or(IpAddr::from([0, 0, 0, 0]));
         tracing::debug!(who = ?cx.id(), %address, "opened");
         self.relay.open(self.now(), cx.id(), address);
     }
 
-    fn on_message(&mut self, cx: &mut Context<'_, Option<IpAddr>>, message: Message<'_>) {
+    fn on_message(&mut self, cx: &mut Context<'_>, message: Message<'_>) {
         let (now, who) = (self.now(), cx.id());
+        self.held_back.clear();
         let mut out = Vec::new();
         match message {
             Message::Text(text) => self.relay.receive(now, who, text, &mut out),
@@ -253,15 +260,16 @@ impl Handler for Server {
         self.carry_out(&mut cx.hub(), now, out);
     }
 
-    fn on_drain(&mut self, cx: &mut Context<'_, Option<IpAddr>>) {
+    fn on_drain(&mut self, cx: &mut Context<'_>) {
         let now = self.now();
         let mut out = Vec::new();
         self.relay.drained(now, cx.id(), &mut out);
         self.carry_out(&mut cx.hub(), now, out);
     }
 
-    fn on_close(&mut self, cx: &mut Context<'_, Option<IpAddr>>, closed: &Closed) {
+    fn on_close(&mut self, cx: &mut Context<'_>, closed: &Closed) {
         let now = self.now();
+        self.held_back.clear();
         tracing::debug!(who = ?cx.id(), ?closed, "ended");
         self.streams.remove(cx.id());
         let mut out = Vec::new();
@@ -292,8 +300,9 @@ impl Server {
     }
 
     /// Takes what other threads have brought.
-    fn open_mail(&mut self, hub: &mut Hub<'_, Option<IpAddr>>) {
+    fn open_mail(&mut self, hub: &mut Hub<'_>) {
         let now = self.now();
+        self.held_back.clear();
         while let Ok(word) = self.inbox.try_recv() {
             let mut out = Vec::new();
             match word {
@@ -321,7 +330,7 @@ impl Server {
     }
 
     /// Goes on with what the store has answered, as far as one turn may.
-    fn go_on(&mut self, hub: &mut Hub<'_, Option<IpAddr>>, now: Moment) {
+    fn go_on(&mut self, hub: &mut Hub<'_>, now: Moment) {
         let mut published_bytes = 0_usize;
         while let Some(Reply { context, answer }) = self.replies.pop_front() {
             self.storage.note(now.clock, &answer);
@@ -344,12 +353,7 @@ impl Server {
     }
 
     /// Does what the relay wants done.
-    fn carry_out(
-        &mut self,
-        hub: &mut Hub<'_, Option<IpAddr>>,
-        now: Moment,
-        out: Vec<Out<ConnectionId>>,
-    ) {
+    fn carry_out(&mut self, hub: &mut Hub<'_>, now: Moment, out: Vec<Out<ConnectionId>>) {
         let mut out = VecDeque::from(out);
         loop {
             while let Some(next) = out.pop_front() {
@@ -374,7 +378,7 @@ impl Server {
 
     fn carry_out_one(
         &mut self,
-        hub: &mut Hub<'_, Option<IpAddr>>,
+        hub: &mut Hub<'_>,
         now: Moment,
         out: Out<ConnectionId>,
         more: &mut Vec<Out<ConnectionId>>,
@@ -459,7 +463,7 @@ impl Server {
 
     fn publish_to_streams(
         &mut self,
-        hub: &mut Hub<'_, Option<IpAddr>>,
+        hub: &mut Hub<'_>,
         now: Moment,
         room: RoomId,
         except: Option<ConnectionId>,
@@ -475,9 +479,9 @@ impl Server {
         }
     }
 
-    /// Connections that are behind and have nothing waiting any more go on. Most are told by `on_drain`, but for those whose
-    /// bytes left in the turn in which they were held back.
-    fn feed_the_idle(&mut self, hub: &mut Hub<'_, Option<IpAddr>>) {
+    /// Connections that are behind and have nothing waiting any more go on. Most are told by `on_drain`, but for those
+    /// whose bytes left in the turn in which they were held back.
+    fn feed_the_idle(&mut self, hub: &mut Hub<'_>) {
         let mut is_idle =
             |who: &ConnectionId| hub.connection(*who).is_some_and(|cx| cx.waiting_bytes() == 0);
         let idle = self.relay.behind().filter(|who| is_idle(who));
@@ -485,13 +489,10 @@ impl Server {
     }
 
     /// Takes those out of a room's topic for which too much waits already: the log is their queue.
-    fn hold_back(
-        &mut self,
-        hub: &mut Hub<'_, Option<IpAddr>>,
-        now: Moment,
-        room: RoomId,
-        next: u64,
-    ) {
+    fn hold_back(&mut self, hub: &mut Hub<'_>, now: Moment, room: RoomId, next: u64) {
+        if !self.held_back.insert(room) {
+            return;
+        }
         let mut is_full = |who: &ConnectionId| {
             hub.connection(*who).is_some_and(|cx| cx.waiting_bytes() > WAITING_BYTES_MAX)
         };

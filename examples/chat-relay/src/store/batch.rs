@@ -63,8 +63,8 @@ pub(super) fn run(store: &Store, jobs: &[&Job]) -> Vec<Answer> {
     }
 }
 
-/// Indexes the next messages for search, if there is anything to index. Where there is no space, it may take some over the limit: it is small
-/// beside the messages.
+/// Indexes the next messages for search, if there is anything to index. Where there is no space, it may take some over
+/// the limit: it is small beside the messages.
 pub(super) fn index(store: &Store) -> rusqlite::Result<()> {
     store.allow_pages(RESERVE_PAGES)?;
     let result = index_in_transaction(&store.db);

@@ -63,7 +63,8 @@ fn copy(db: &Connection, part: &Path) -> Result<(), StoreError> {
         return Err(StoreError::Io { path: part.to_path_buf(), error });
     };
     db.execute("VACUUM INTO ?1", [name])?;
-    // Who goes on with the copy writes another log than the one that clients have seen the end of: its numbers mean something else.
+    // Who goes on with the copy writes another log than the one that clients have seen the end of: its numbers mean
+    // something else.
     let copy = Connection::open(part)?;
     copy.execute("UPDATE rooms SET epoch = lower(hex(randomblob(6)))", [])?;
     copy.close().map_err(|(_, error)| error)?;

@@ -1,7 +1,7 @@
 //! What the store is asked to do, and what it answers.
 //!
-//! A name is `shown` as its owner wrote it, and compared by its `key`. All times are milliseconds since 1970. Tokens and
-//! invitations come in as the person holds them; only their hashes are kept.
+//! A name is `shown` as its owner wrote it, and compared by its `key`. All times are milliseconds since 1970. Tokens
+//! and invitations come in as the person holds them; only their hashes are kept.
 
 use std::sync::Arc;
 
@@ -154,7 +154,8 @@ pub enum Job {
         /// The time.
         now_ms: u64,
     },
-    /// Makes a person a member, gives a member another role, or (`None`) ends the membership. A new member's marks are the head.
+    /// Makes a person a member, gives a member another role, or (`None`) ends the membership. A new member's marks are
+    /// the head.
     SetRole {
         /// Where.
         room: RoomId,
@@ -217,8 +218,8 @@ pub enum Job {
         /// The last message that was read.
         read: u64,
     },
-    /// Drops messages that are older than `before_ms` or not among the newest `messages_max` of their room: at most `at_once`
-    /// of them.
+    /// Drops messages that are older than `before_ms` or not among the newest `messages_max` of their room: at most
+    /// `at_once` of them.
     Retain {
         /// Drops what is older.
         before_ms: Option<u64>,
@@ -263,7 +264,8 @@ pub enum Answer {
         /// The messages.
         messages: Vec<Message>,
     },
-    /// `Search`. There may be fewer messages than were asked for, or none, and a `next` all the same: one search looks at so many.
+    /// `Search`. There may be fewer messages than were asked for, or none, and a `next` all the same: one search looks
+    /// at so many.
     Found {
         /// The messages.
         messages: Vec<Message>,

@@ -107,8 +107,8 @@ pub(super) struct Retention {
     pub(super) at_once: u32,
 }
 
-/// One look at all rooms, and then only at those with something to drop. Times do not go back within a room, so that what is
-/// too old is always the beginning of its log.
+/// One look at all rooms, and then only at those with something to drop. Times do not go back within a room, so that
+/// what is too old is always the beginning of its log.
 pub(super) fn retain(db: &Connection, retention: Retention) -> Outcome {
     let rooms = db
         .prepare_cached(

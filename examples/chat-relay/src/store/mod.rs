@@ -6,14 +6,15 @@
 //!    └───── replies ────┘
 //! ```
 //!
-//! [`Store::run`] does many jobs in one transaction: a disk takes about as long for one as for a hundred. What was answered
-//! is durable, what was refused has changed nothing, and neither the file nor the words of a person can make it panic.
+//! [`Store::run`] does many jobs in one transaction: a disk takes about as long for one as for a hundred. What was
+//! answered is durable, what was refused has changed nothing, and neither the file nor the words of a person can make
+//! it panic.
 //!
 //! - [`job`]: what can be asked, and the answers.
 //! - [`thread`]: a thread that owns a store, so that nobody waits for a disk.
 //!
-//! The file is in WAL mode with `synchronous = FULL`: a commit is on the disk when it returns. [`Store::backup`] and other
-//! readers may look at the file meanwhile; a second relay may not ([`StoreError::InUse`]).
+//! The file is in WAL mode with `synchronous = FULL`: a commit is on the disk when it returns. [`Store::backup`] and
+//! other readers may look at the file meanwhile; a second relay may not ([`StoreError::InUse`]).
 
 mod batch;
 mod files;
@@ -39,8 +40,8 @@ const STATEMENTS_MAX: usize = 96;
 /// What a file may grow to.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StoreLimits {
-    /// The size of `relay.db`, in bytes; `None` for what the disk has. The log of the newest commits (`relay.db-wal`) comes
-    /// on top: some ten megabytes.
+    /// The size of `relay.db`, in bytes; `None` for what the disk has. The log of the newest commits (`relay.db-wal`)
+    /// comes on top: some ten megabytes.
     pub data_bytes_max: Option<u64>,
 }
 
@@ -73,8 +74,8 @@ pub struct Reply<C> {
 }
 
 impl Store {
-    /// Opens `dir/relay.db`, and makes the folder, the file and its tables where they are missing. The folder that is made
-    /// is its owner's alone.
+    /// Opens `dir/relay.db`, and makes the folder, the file and its tables where they are missing. The folder that is
+    /// made is its owner's alone.
     ///
     /// # Errors
     ///
@@ -119,9 +120,9 @@ impl Store {
 
     /// Does jobs in their order, all in one transaction, and answers each of them, in the same order.
     ///
-    /// A job that is refused changes nothing and leaves the others alone. Where the disk does not take the transaction, no
-    /// job has changed anything: those that write are answered with `Refused`, and those that read with what was there
-    /// before. Where there is no space, jobs that make space are tried once more, by themselves.
+    /// A job that is refused changes nothing and leaves the others alone. Where the disk does not take the transaction,
+    /// no job has changed anything: those that write are answered with `Refused`, and those that read with what was
+    /// there before. Where there is no space, jobs that make space are tried once more, by themselves.
     pub fn run<C>(&mut self, requests: Vec<Request<C>>) -> Vec<Reply<C>> {
         let jobs: Vec<&Job> = requests.iter().map(|request| &request.job).collect();
         let answers = batch::run(self, &jobs);
@@ -142,10 +143,12 @@ impl Store {
         batch::index(self).is_ok()
     }
 
-    /// Copies `dir/relay.db` to the file `to`, which must not exist, as it is at one moment. Another process may be at work
-    /// on `dir`. The copy has no free pages, and is durable and whole when this returns; it takes its owner alone to read it.
+    /// Copies `dir/relay.db` to the file `to`, which must not exist, as it is at one moment. Another process may be at
+    /// work on `dir`. The copy has no free pages, and is durable and whole when this returns; it takes its owner alone
+    /// to read it.
     ///
-    /// In the copy every room has another epoch: who goes on with it tells clients to begin anew, instead of giving numbers again that they know.
+    /// In the copy every room has another epoch: who goes on with it tells clients to begin anew, instead of giving
+    /// numbers again that they know.
     ///
     /// Under way it is `to` with `.part` at its end.
     ///

@@ -1,7 +1,7 @@
 //! The tables, and how a file of an older version gets them.
 //!
-//! `PRAGMA user_version` counts the migrations that a file has had. A migration is never changed once it was released: a new
-//! one is added at the end.
+//! `PRAGMA user_version` counts the migrations that a file has had. A migration is never changed once it was released:
+//! a new one is added at the end.
 
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -12,10 +12,13 @@ const APPLICATION_ID: i64 = 0x746c_746e;
 
 const MIGRATIONS: &[&str] = &[VERSION_1];
 
-/// - `rooms.first_ts` is the time of the oldest message that is kept, so that `Retain` asks no message of a room that has
+/// - `rooms.first_ts` is the time of the oldest message that is kept, so that `Retain` asks no message of a room that
+///   has
 ///   nothing to drop. It says nothing where `first > head`.
-/// - `messages_cid` begins with the sender: it is also how a sender's messages are found when a person is to be forgotten.
-/// - `search` keeps no text, only what finds it; its row numbers are the messages' `number`. It is behind the messages: those
+/// - `messages_cid` begins with the sender: it is also how a sender's messages are found when a person is to be
+///   forgotten.
+/// - `search` keeps no text, only what finds it; its row numbers are the messages' `number`. It is behind the messages:
+///   those
 ///   up to `indexed.number` are in it.
 const VERSION_1: &str = "
 CREATE TABLE people (

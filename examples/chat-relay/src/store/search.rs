@@ -1,7 +1,7 @@
 //! Search: words in, messages out.
 //!
-//! An index of words is large to change, and the same for one message as for a thousand. So messages are indexed many at a time,
-//! after they were stored: when enough wait, when there is nothing else to do, or when somebody searches.
+//! An index of words is large to change, and the same for one message as for a thousand. So messages are indexed many
+//! at a time, after they were stored: when enough wait, when there is nothing else to do, or when somebody searches.
 
 use std::collections::HashSet;
 
@@ -94,8 +94,8 @@ pub(super) fn search(db: &Connection, question: Question<'_>) -> Outcome {
     Ok(Answer::Found { messages: found, next })
 }
 
-/// The words as FTS5 has to get them: each in quotes, so that nothing in them is syntax; the last one is also a beginning.
-/// Empty where no word has a letter or a digit.
+/// The words as FTS5 has to get them: each in quotes, so that nothing in them is syntax; the last one is also a
+/// beginning. Empty where no word has a letter or a digit.
 fn match_query(words: &str) -> String {
     let mut query = String::new();
     // FTS5 reads a query to its first NUL.

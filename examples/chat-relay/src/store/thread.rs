@@ -1,7 +1,7 @@
 //! A thread that owns a [`Store`], so that nobody else waits for a disk.
 //!
-//! It takes all that waits as one [`Store::run`]. The slower the disk, the more waits and the larger the transactions: the
-//! work finds its own size.
+//! It takes all that waits as one [`Store::run`]. The slower the disk, the more waits and the larger the transactions:
+//! the work finds its own size.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -30,8 +30,8 @@ pub struct StoreThread<C> {
 }
 
 impl<C: Send + 'static> StoreThread<C> {
-    /// Starts a thread that holds up to `waiting_max` requests (at least one), and that calls `on_replies` with the replies
-    /// of each transaction: one for each request, in the order in which they were pushed.
+    /// Starts a thread that holds up to `waiting_max` requests (at least one), and that calls `on_replies` with the
+    /// replies of each transaction: one for each request, in the order in which they were pushed.
     ///
     /// # Errors
     ///

@@ -1,8 +1,8 @@
 //! A deterministic [`Net`]: one seed, one virtual clock, sockets in memory.
 //!
 //! Readiness is edge-triggered to the letter: an edge is reported once, when bytes arrive, when room appears in a
-//! buffer that was full, or when the peer ends its direction. A drain that is forgotten hangs. What varies with the seed
-//! is in [`Odds`].
+//! buffer that was full, or when the peer ends its direction. A drain that is forgotten hangs. What varies with the
+//! seed is in [`Odds`].
 //!
 //! Several loops may live in one world, each with its own readiness: [`SimNet::another`].
 
@@ -317,8 +317,8 @@ impl Net for SimNet {
         self.sim().shutdown(self.number, (stream.number, stream.side))
     }
 
-    /// Never waits. In a shared world it leaves the clock alone, and returns as from an interruption where it would wait;
-    /// otherwise it moves the clock to when it would return.
+    /// Never waits. In a shared world it leaves the clock alone, and returns as from an interruption where it would
+    /// wait; otherwise it moves the clock to when it would return.
     fn poll(&mut self, ready: &mut Vec<Ready>, timeout: Option<Duration>) -> io::Result<()> {
         let mut sim = self.sim();
         sim.polls += 1;
