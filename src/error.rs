@@ -79,6 +79,18 @@ impl Violation {
         }
     }
 
+    /// The limit that was crossed, where it is no rule that was broken.
+    const fn limit(self) -> Option<&'static str> {
+        match self {
+            Self::MessageTooBig => Some("Limits::message_bytes_max"),
+            Self::TooManyFragments => Some("Limits::fragments_max"),
+            Self::TooManyEmptyFragments => Some("Limits::empty_fragments_max"),
+            Self::TooManyPings => Some("Limits::unanswered_pings_max"),
+            Self::TooManyFinalBlocks => Some("a limit"),
+            _ => None,
+        }
+    }
+
     /// The reason of the close frame: fixed text, at most 123 bytes, that repeats nothing of the input.
     pub const fn reason(self) -> &'static str {
         match self {
@@ -107,7 +119,10 @@ impl Violation {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the peer broke the protocol: {}", self.reason())?;
+        match self.limit() {
+            None => write!(f, "the peer broke the protocol: {}", self.reason())?,
+            Some(limit) => write!(f, "the peer crossed {limit}: {}", self.reason())?,
+        }
         match self {
             Self::ReservedOpcode(opcode) => write!(f, " {opcode:#x}")?,
             Self::CloseCodeNotAllowed(code) => write!(f, ": {code}")?,

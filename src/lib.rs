@@ -74,13 +74,21 @@
 //!
 //! let mut bytes = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58]; // from a socket
 //! let mut incoming = ws.receive(Instant::now(), &mut bytes);
-//! while let Some((event, sender)) = incoming.next()? {
-//!     if let Event::Message(message) = event {
-//!         sender.send(message, &mut out)?;
+//! let outcome = loop {
+//!     match incoming.next() {
+//!         Ok(Some((event, sender))) => {
+//!             if let Event::Message(message) = event {
+//!                 sender.send(message, &mut out)?;
+//!             }
+//!             sender.flush(&mut out); // the pong to a ping, the close to a close
+//!         }
+//!         Ok(None) => break Ok(()),
+//!         Err(violation) => break Err(violation),
 //!     }
-//!     sender.flush(&mut out);
-//! }
-//! assert_eq!(out, b"\x81\x05Hello"); // to the socket
+//! };
+//! ws.flush(&mut out); // where a rule was broken: the close frame that says so
+//! assert_eq!(out, b"\x81\x05Hello"); // to the socket, and only then:
+//! outcome?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

@@ -630,14 +630,18 @@ fn an_entry_of_the_list_that_is_no_origin_is_named_with_its_fault() {
     for (entry, error) in [
         (
             "example.com",
-            "\"example.com\" is no origin: it begins with a scheme, such as https://, or is null",
+            "\"example.com\" is no origin: it has to begin with a scheme, such as https://, or to be null",
         ),
         (
             "https://a/",
-            "\"https://a/\" is no origin: it ends after host and port, without a path or a slash",
+            "\"https://a/\" is no origin: it has to end after host and port, without a path or a slash",
         ),
         ("https://", "\"https://\" is no origin: the host is missing"),
-        ("*", "\"*\" is no origin: it begins with a scheme, such as https://, or is null"),
+        ("*", "\"*\" is no origin: a * stands for nothing here: list each host"),
+        (
+            "https://*.example.com",
+            "\"https://*.example.com\" is no origin: a * stands for nothing here: list each host",
+        ),
     ] {
         assert_eq!(Origins::list(["https://ok.example", entry]).unwrap_err().to_string(), error);
     }

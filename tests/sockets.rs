@@ -311,6 +311,14 @@ fn a_client_that_waits_for_nothing_gives_up_at_its_timeout_and_goes_on() {
     client.set_read_timeout(Some(Duration::from_secs(10)));
     client.send("hello").unwrap();
     assert_eq!(client.read().unwrap(), text("hello"));
+    // What is there is given also by one that does not wait at all.
+    client.send("there").unwrap();
+    client.set_read_timeout(Some(Duration::ZERO));
+    let got = (0..10_000).find_map(|_| match client.read() {
+        Err(ClientError::TimedOut) => None,
+        read => Some(read.unwrap()),
+    });
+    assert_eq!(got, Some(text("there")));
 }
 
 /// Accepts one connection, and answers it with these bytes after the 101.

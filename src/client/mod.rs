@@ -41,6 +41,8 @@ pub fn connect(url: &str) -> Result<Client, ClientError> {
 }
 
 /// A connection on a blocking socket.
+///
+/// Where it is dropped without [`close`](Self::close), the stream ends without a close frame, and the server sees 1006.
 pub struct Client {
     wire: Wire,
     connection: Connection,
@@ -192,7 +194,8 @@ impl Client {
         &self.wire.stream
     }
 
-    /// How long [`read`](Self::read) waits for a message; `None`, the default, waits as long as the peer lives.
+    /// How long [`read`](Self::read) waits for a message; `None`, the default, waits as long as the peer lives. What is
+    /// there already is given at any timeout, also at zero.
     pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
         self.read_timeout = timeout;
     }
@@ -258,7 +261,7 @@ impl Client {
         self.write_out()
     }
 
-    /// Sends a ping with at most 125 bytes.
+    /// Sends a ping with at most 125 bytes, which keeps the path open. [`read`](Self::read) passes over its answer.
     ///
     /// # Errors
     ///
@@ -317,9 +320,6 @@ impl Client {
     fn fill(&mut self, give_up: Option<Instant>) -> Result<(), ClientError> {
         loop {
             let now = Instant::now();
-            if give_up.is_some_and(|it| it <= now) {
-                return Err(ClientError::TimedOut);
-            }
             match self.connection.on_deadline(now, &mut self.out) {
                 Expired::PeerSilent | Expired::CloseUnanswered => {
                     return Err(ClientError::TimedOut);
@@ -344,6 +344,9 @@ impl Client {
                 }
                 Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
+            }
+            if give_up.is_some_and(|it| it <= Instant::now()) {
+                return Err(ClientError::TimedOut);
             }
         }
     }
@@ -450,7 +453,8 @@ fn open_stream(
 ) -> Result<TcpStream, ClientError> {
     let url = request.url();
     let mut failed = None;
-    for address in (url.host(), url.port()).to_socket_addrs()? {
+    let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", url.host()));
+    for address in (url.host(), url.port()).to_socket_addrs().map_err(named)? {
         match TcpStream::connect_timeout(&address, left()?) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
@@ -509,7 +513,7 @@ impl fmt::Display for ClientError {
                 write!(f, "the server ended the stream without a close frame")
             }
             Self::Io(error) => error.fmt(f),
-            Self::TimedOut => write!(f, "the server did not answer in time"),
+            Self::TimedOut => write!(f, "the time is over: the server said or took nothing"),
             #[cfg(feature = "tls")]
             Self::Tls(error) => error.fmt(f),
             Self::NoTls => write!(f, "wss:// needs TLS: build with the feature tls, or use ws://"),

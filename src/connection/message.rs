@@ -59,6 +59,12 @@ impl<'a> From<&'a [u8]> for Message<'a> {
     }
 }
 
+impl<'a> From<&'a OwnedMessage> for Message<'a> {
+    fn from(message: &'a OwnedMessage) -> Self {
+        message.as_message()
+    }
+}
+
 /// A message that owns its bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum OwnedMessage {
@@ -109,6 +115,7 @@ impl<'a> Part<'a> {
 /// # let (mut sender, mut out) = (Sender::server(&Agreed::default()), Vec::new());
 ///
 /// sender.send("worth compressing if it is long enough", &mut out)?;
+/// sender.send(&vec![1, 2, 3], &mut out)?; // bytes make a binary message
 /// sender.send(Message::Text("a password").uncompressed(), &mut out)?;
 /// # Ok::<(), tautline::SendError>(())
 /// ```
@@ -145,9 +152,33 @@ impl<'a> From<&'a str> for Outgoing<Message<'a>> {
     }
 }
 
+impl<'a> From<&'a String> for Outgoing<Message<'a>> {
+    fn from(text: &'a String) -> Self {
+        Message::Text(text).into()
+    }
+}
+
 impl<'a> From<&'a [u8]> for Outgoing<Message<'a>> {
     fn from(data: &'a [u8]) -> Self {
         Message::from(data).into()
+    }
+}
+
+impl<'a, const N: usize> From<&'a [u8; N]> for Outgoing<Message<'a>> {
+    fn from(data: &'a [u8; N]) -> Self {
+        Message::Binary(data).into()
+    }
+}
+
+impl<'a> From<&'a Vec<u8>> for Outgoing<Message<'a>> {
+    fn from(data: &'a Vec<u8>) -> Self {
+        Message::Binary(data).into()
+    }
+}
+
+impl<'a> From<&'a OwnedMessage> for Outgoing<Message<'a>> {
+    fn from(message: &'a OwnedMessage) -> Self {
+        message.as_message().into()
     }
 }
 

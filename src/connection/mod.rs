@@ -48,19 +48,27 @@ pub(crate) use {
 /// // Bytes came from the peer: a masked "Hello".
 /// let mut bytes = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
 /// let mut incoming = ws.receive(Instant::now(), &mut bytes);
-/// while let Some((event, sender)) = incoming.next()? {
-///     if let Event::Message(message) = event {
-///         sender.send(message, &mut out)?;
+/// let outcome = loop {
+///     match incoming.next() {
+///         Ok(Some((event, sender))) => {
+///             if let Event::Message(message) = event {
+///                 sender.send(message, &mut out)?;
+///             }
+///             sender.flush(&mut out); // the pong to a ping, the close to a close
+///         }
+///         Ok(None) => break Ok(()),
+///         Err(violation) => break Err(violation),
 ///     }
-///     sender.flush(&mut out); // the pong to a ping, the close to a close
-/// }
-/// assert_eq!(out, b"\x81\x05Hello");
+/// };
+/// ws.flush(&mut out); // where a rule was broken: the close frame that says so
+/// assert_eq!(out, b"\x81\x05Hello"); // to the socket, and only then:
+/// outcome?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// 1. When bytes come, [`receive`](Self::receive) them, take all events, and [`flush`](Self::flush), also after an
-///    error:
-///    a close frame that says what was wrong is then owed.
+///    error: a close frame that says what was wrong is then owed. After a [`close`](Self::close) of yours messages still
+///    come, and none can be sent: ask [`Sender::is_closed`].
 /// 2. To send, call [`send`](Self::send), [`send_part`](Self::send_part), [`ping`](Self::ping) or
 ///    [`close`](Self::close). All of them append to a buffer that you own and write to the socket in one go.
 /// 3. At the time of [`deadline`](Self::deadline), call [`on_deadline`](Self::on_deadline).

@@ -298,7 +298,15 @@ impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Refused(answer) => {
-                write!(f, "the server did not upgrade to WebSocket: it answered {}", answer.status)
+                write!(
+                    f,
+                    "the server did not upgrade to WebSocket: it answered {}",
+                    answer.status
+                )?;
+                match answer.field("location").map(str::from_utf8) {
+                    Some(Ok(place)) => write!(f, ", and points to {}", place.escape_debug()),
+                    _ => Ok(()),
+                }
             }
             Self::Head(error) => write!(f, "the server's answer: {error}"),
             Self::Syntax => f.write_str("the server's answer is not legal HTTP"),

@@ -119,7 +119,8 @@ impl Origins {
     ///
     /// # Errors
     ///
-    /// At the first entry that is not an origin, with the entry and what is wrong with it.
+    /// At the first entry that is not an origin, with the entry and what is wrong with it. No entry stands for several
+    /// hosts: a `*` is refused.
     pub fn list<I>(entries: I) -> Result<Self, BadOrigin>
     where
         I: IntoIterator,
@@ -168,6 +169,9 @@ enum Entry {
 
 impl Entry {
     fn parse(entry: &str) -> Result<Self, BadOrigin> {
+        if entry.contains('*') {
+            return Err(BadOrigin { entry: entry.to_owned(), error: OriginError::Wildcard });
+        }
         match Origin::parse(entry) {
             Ok(Origin::Null) => Ok(Self::Null),
             Ok(Origin::Site { scheme, authority: Authority { host, port } }) => {
@@ -193,6 +197,8 @@ impl Entry {
 pub enum OriginError {
     /// Neither `null` nor a scheme and `://`.
     NoScheme,
+    /// A `*`, which stands for nothing in a list.
+    Wildcard,
     /// Something after the host and the port.
     Path,
     /// The host or the port.
@@ -202,8 +208,13 @@ pub enum OriginError {
 impl fmt::Display for OriginError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoScheme => f.write_str("it begins with a scheme, such as https://, or is null"),
-            Self::Path => f.write_str("it ends after host and port, without a path or a slash"),
+            Self::NoScheme => {
+                f.write_str("it has to begin with a scheme, such as https://, or to be null")
+            }
+            Self::Wildcard => f.write_str("a * stands for nothing here: list each host"),
+            Self::Path => {
+                f.write_str("it has to end after host and port, without a path or a slash")
+            }
             Self::Authority(error) => error.fmt(f),
         }
     }

@@ -139,9 +139,11 @@ impl fmt::Display for UrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("no WebSocket URL: ")?;
         match self {
-            Self::Scheme => f.write_str("it begins with ws:// or wss://"),
+            Self::Scheme => f.write_str("it has to begin with ws:// or wss://"),
             Self::Authority(error) => error.fmt(f),
-            Self::Fragment => f.write_str("it has no fragment; a # that is meant is written %23"),
+            Self::Fragment => {
+                f.write_str("a fragment may not stand in it; a # that is meant is written %23")
+            }
             Self::Percent => f.write_str("a % is not followed by two hexadecimal digits"),
             Self::Character => {
                 f.write_str("spaces and characters that are not ASCII are written as %HH")

@@ -106,6 +106,47 @@ impl<'a, S> Context<'a, S> {
         self.world.set_delivery(self.id, delivery);
     }
 
+    /// Takes no further message from the peer, until [`resume_reading`](Self::resume_reading): what it sends fills its
+    /// socket, and then the peer has to wait too. So a proxy pauses where a message comes from while it is
+    /// [`Queued`](SendStatus::Queued) where it goes to, and resumes it in that one's
+    /// [`on_drain`](super::Handler::on_drain):
+    ///
+    /// ```
+    /// use tautline::{Message, reactor::{ConnectionId, Context, Handler, SendStatus}};
+    ///
+    /// /// What one of the two says, the other one gets, as fast as that one reads.
+    /// struct Pipe;
+    ///
+    /// impl Handler for Pipe {
+    ///     type Session = Option<ConnectionId>; // the other one
+    ///
+    ///     fn on_message(&mut self, cx: &mut Context<'_, Self::Session>, message: Message<'_>) {
+    ///         let Some(other) = *cx.session() else { return };
+    ///         let sent = cx.connection(other).map(|mut it| it.send(message));
+    ///         if sent == Some(SendStatus::Queued) {
+    ///             cx.pause_reading();
+    ///         }
+    ///     }
+    ///
+    ///     fn on_drain(&mut self, cx: &mut Context<'_, Self::Session>) {
+    ///         if let Some(mut other) = cx.session().and_then(|id| cx.connection(id)) {
+    ///             other.resume_reading();
+    ///         }
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// While it lasts, the peer's silence and its end are not noticed, unless something cannot be sent to it: who pauses
+    /// has to resume. Closing resumes by itself.
+    pub fn pause_reading(&mut self) {
+        self.world.pause_reading(self.id);
+    }
+
+    /// Takes the peer's messages again, those that have come meanwhile first. Its deadlines begin anew.
+    pub fn resume_reading(&mut self) {
+        self.world.resume_reading(self.id);
+    }
+
     /// Subscribes to a topic. False where it was already, or the connection is not open.
     pub fn subscribe(&mut self, topic: &str) -> bool {
         self.world.subscribe(self.id, topic)
@@ -221,7 +262,7 @@ impl<'a, S> Hub<'a, S> {
         request: ClientRequest,
         session: S,
     ) -> Result<ConnectionId, ConnectError> {
-        if self.world.shutdown.is_some() {
+        if self.world.shuts_down {
             return Err(ConnectError::ShuttingDown);
         }
         if self.world.slots.len() >= self.world.limits.connections_max {
@@ -253,10 +294,13 @@ impl<'a, S> Hub<'a, S> {
     }
 
     /// Ends the loop: nothing more is accepted, each connection is closed with 1001, or its answer finished, one after
-    /// the other over the time given, so that they do not all come back at once; then [`run`](super::Reactor::run)
-    /// returns.
+    /// the other over the time given, so that they do not all come back at once. Once the last one has ended, at most
+    /// [`close_within`](crate::Limits::close_within) after that time, [`run`](super::Reactor::run) returns.
+    ///
+    /// Where it was asked for before, it ends at the earlier of both times: a second signal can hurry it.
     pub fn shutdown(&mut self, within: Duration) {
-        self.world.shutdown.get_or_insert(within);
+        self.world.shutdown = Some(self.world.shutdown.map_or(within, |it| it.min(within)));
+        self.world.shuts_down = true;
     }
 }
 

@@ -47,26 +47,29 @@ impl<H: Handler> Handle<H> {
         &self,
         task: impl FnOnce(&mut H, &mut Hub<'_, H::Session>) + Send + 'static,
     ) -> Result<(), PostError> {
+        self.push(Box::new(task), self.count.waiting_max.load(Ordering::Acquire))
+    }
+
+    fn push(&self, task: Post<H>, waiting_max: usize) -> Result<(), PostError> {
         if self.count.ended.load(Ordering::Acquire) {
             return Err(PostError::Ended);
         }
-        let waiting_max = self.count.waiting_max.load(Ordering::Acquire);
         if self.count.waiting.fetch_add(1, Ordering::AcqRel) >= waiting_max {
             self.count.waiting.fetch_sub(1, Ordering::AcqRel);
             return Err(PostError::Full);
         }
-        self.sender.send(Box::new(task)).map_err(|_| PostError::Ended)?;
+        self.sender.send(task).map_err(|_| PostError::Ended)?;
         self.waker.wake();
         Ok(())
     }
 
-    /// Asks for a shutdown; see [`Hub::shutdown`].
+    /// Asks for a shutdown, behind what was posted before; see [`Hub::shutdown`].
     ///
     /// # Errors
     ///
-    /// As [`post`](Self::post).
+    /// When the loop has ended. However much waits, this is never too much.
     pub fn shutdown(&self, within: Duration) -> Result<(), PostError> {
-        self.post(move |_, hub| hub.shutdown(within))
+        self.push(Box::new(move |_, hub| hub.shutdown(within)), usize::MAX)
     }
 }
 

@@ -25,17 +25,21 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     /// Reactor::new(Echo)?.server_tls(tls).listen("0.0.0.0:443")?.run()?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
+    ///
+    /// [`run`](Self::run) and [`turn`](Self::turn) fail where no address is listened on after it.
     #[cfg(feature = "tls")]
     pub fn server_tls(mut self, tls: ServerTls) -> Self {
         self.server_tls = Some(tls);
+        self.server_tls_is_idle = true;
         self
     }
 
-    /// Listens on an address, or on each that a name stands for.
+    /// Listens on an address, or on each that a name stands for: a host and a port, as in `"127.0.0.1:9001"`.
     ///
     /// # Errors
     ///
-    /// As the operating system says, for example that the address is in use; the message names it.
+    /// As the operating system says, for example that the address is in use, which it names; or that no address was
+    /// found for a name.
     pub fn listen(self, addresses: impl ToSocketAddrs) -> io::Result<Self> {
         self.listen_by(addresses, N::listen)
     }
@@ -118,6 +122,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 #[cfg(feature = "tls")]
                 tls: self.server_tls.clone(),
             });
+        }
+        #[cfg(feature = "tls")]
+        {
+            self.server_tls_is_idle = false;
         }
         Ok(self)
     }

@@ -36,7 +36,25 @@
 //! adds up; over [`outbox_bytes_max`](crate::Limits::outbox_bytes_max) it is cut.
 //!
 //! A handler that has much to send sends until it is told [`Queued`](SendStatus::Queued), and goes on in
-//! [`on_drain`](Handler::on_drain).
+//! [`on_drain`](Handler::on_drain). One that hands on what another connection sends, as a proxy does, then has that one
+//! [paused](Context::pause_reading), so that its peer is held back in turn.
+//!
+//! # What it does not do
+//!
+//! - Nothing in a handler may wait: the loop stands still for everybody. A name to look up, a token to ask somebody
+//!   about, a file to read are for another thread, which answers through a [`Handle`]. An upgrade is decided at once; a
+//!   server that has to ask first accepts, and [closes](Context::close) with a code of its own where the answer is no.
+//! - There are no timers. What is to be done from time to time goes around a [`turn`](Reactor::turn) of the loop.
+//! - A connection does not keep its peer's address: [`on_upgrade`](Handler::on_upgrade) is told it, and may put it into
+//!   the session.
+//!
+//! # Testing a handler
+//!
+//! What [`on_upgrade`](Handler::on_upgrade) decides can be tested without a socket:
+//! [`ClientRequest::write`](crate::handshake::ClientRequest::write) makes a request, and
+//! [`ServerHandshake::receive`](crate::handshake::ServerHandshake::receive) what the handler is given of it. For the
+//! rest, listen on port 0, ask for [`local_addrs`](Reactor::local_addrs), and connect with a
+//! [`Client`](crate::Client).
 //!
 //! # Plain HTTP
 //!
@@ -132,6 +150,9 @@ pub struct Reactor<H: Handler, N: Net = MioNet> {
     /// What is shown at addresses that are listened on from now on.
     #[cfg(feature = "tls")]
     server_tls: Option<ServerTls>,
+    /// It was given, and no address is listened on with it.
+    #[cfg(feature = "tls")]
+    server_tls_is_idle: bool,
     /// Steps of TLS handshakes that this turn may still take.
     #[cfg(feature = "tls")]
     tls_handshakes_left: usize,
@@ -179,6 +200,8 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             tls_buffers: TlsBuffers::default(),
             #[cfg(feature = "tls")]
             server_tls: None,
+            #[cfg(feature = "tls")]
+            server_tls_is_idle: false,
             #[cfg(feature = "tls")]
             tls_handshakes_left: 0,
             listeners: Vec::new(),
@@ -231,7 +254,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     /// taken.
     pub fn connect(mut self, request: ClientRequest, session: H::Session) -> io::Result<Self> {
         let url = request.url();
-        let address = (url.host(), url.port()).to_socket_addrs()?.next();
+        let named =
+            |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", url.host()));
+        let address = (url.host(), url.port()).to_socket_addrs().map_err(named)?.next();
         let address = address.ok_or_else(|| {
             io::Error::new(io::ErrorKind::NotFound, format!("no address for {}", url.host()))
         })?;
@@ -263,8 +288,13 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     ///
     /// # Errors
     ///
-    /// When the operating system cannot tell any more what is ready. What goes wrong with one connection ends that
-    /// connection only.
+    /// When the operating system cannot tell any more what is ready, or a [`server_tls`](Self::server_tls) was given
+    /// after the addresses to listen on. What goes wrong with one connection ends that connection only.
+    ///
+    /// # Panics
+    ///
+    /// Where the handler does. That ends the loop with all its connections, and [`Handle`]s say
+    /// [`Ended`](PostError::Ended).
     pub fn run(mut self) -> io::Result<()> {
         while !self.is_finished() {
             self.turn(None)?;
@@ -277,12 +307,38 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         self.closing.is_some() && self.world.slots.len() == 0
     }
 
-    /// Runs one turn, which waits no longer than `wait`, for a loop of your own.
+    /// Runs one turn, which waits no longer than `wait`, for a loop of your own: one that has something to do from time
+    /// to time.
+    ///
+    /// ```no_run
+    /// # use std::time::{Duration, Instant};
+    /// # use tautline::{Message, Reactor, reactor::{Context, Handler}};
+    /// # struct Echo;
+    /// # impl Handler for Echo {
+    /// #     type Session = ();
+    /// #     fn on_message(&mut self, cx: &mut Context<'_, ()>, message: Message<'_>) { cx.send(message); }
+    /// # }
+    /// let mut reactor = Reactor::new(Echo)?.listen("127.0.0.1:9001")?;
+    /// let mut next = Instant::now();
+    /// while !reactor.is_finished() {
+    ///     if next <= Instant::now() {
+    ///         reactor.hub().publish("news", "tick");
+    ///         next += Duration::from_secs(1);
+    ///     }
+    ///     reactor.turn(Some(next.saturating_duration_since(Instant::now())))?;
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     ///
     /// # Errors
     ///
     /// As [`run`](Self::run).
     pub fn turn(&mut self, wait: Option<Duration>) -> io::Result<()> {
+        #[cfg(feature = "tls")]
+        if self.server_tls_is_idle {
+            let text = "server_tls comes before listen: no address is listened on with it";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         self.settle();
         let timeout = self.timeout(wait);
         let mut ready = std::mem::take(&mut self.ready);
@@ -320,8 +376,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
 
     /// How long a poll may wait.
     fn timeout(&self, wait: Option<Duration>) -> Option<Duration> {
-        let shutdown_begins = self.world.shutdown.is_some() && self.closing.is_none();
-        if !self.again.is_empty() || self.accepting.wants_turn() || shutdown_begins {
+        if !self.again.is_empty() || self.accepting.wants_turn() || self.world.shutdown.is_some() {
             return Some(Duration::ZERO);
         }
         let shutdown = self.closing.as_ref().and_then(Closing::next);
@@ -362,11 +417,13 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             self.read_later(id);
         }
         let Some(slot) = self.world.slots.get_mut(id) else { return };
+        let paused = slot.paused;
         let due = match &mut slot.state {
             // Only a pause is over.
             State::Opening { until } | State::Ending { until } if *until > now => Due::Nothing,
             State::Opening { .. } => return self.handshake_timed_out(id),
             State::Ending { .. } => return self.world.mark_dirty(id),
+            State::Open { .. } if paused => Due::Nothing,
             State::Open { deadlines, .. } => deadlines.expire(now, &self.world.limits),
             State::Streaming(stream) => {
                 if stream.stalled_at.is_some_and(|at| at <= now) {
@@ -397,6 +454,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         loop {
             self.deliver_publications();
             self.flush_dirty();
+            while let Some(id) = self.world.resumed.pop() {
+                self.read_later(id);
+            }
             if let Some(dial) = self.world.dials.pop_front() {
                 self.dial(dial);
             } else if let Some(id) = self.world.drained.pop() {
@@ -436,20 +496,23 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         }
     }
 
-    /// Begins a shutdown that was asked for, and closes as many connections as its time has come for.
+    /// Begins a shutdown that was asked for, or hurries it, and closes as many connections as its time has come for.
     fn continue_shutdown(&mut self) {
         let now = self.world.now;
-        if let Some(within) = self.world.shutdown
-            && self.closing.is_none()
-        {
-            self.listeners.clear();
-            self.accepting = Accepting::default();
-            let open: Vec<_> = self.world.slots.ids().collect();
-            let total = open.len();
-            self.closing = Some(Closing { started: now, within, open, total });
+        match (self.world.shutdown.take(), &mut self.closing) {
+            (Some(within), None) => {
+                self.listeners.clear();
+                self.accepting = Accepting::default();
+                let open = self.world.slots.ids().collect();
+                self.closing = Some(Closing::new(now, within, open));
+            }
+            (Some(within), Some(closing)) if within < closing.time_left(now) => {
+                *closing = Closing::new(now, within, std::mem::take(&mut closing.open));
+            }
+            _ => {}
         }
         let Some(closing) = &mut self.closing else { return };
-        let left = closing.left(now).min(closing.open.len());
+        let left = closing.left(now);
         for id in closing.open.split_off(left) {
             match self.world.slots.get(id).map(|slot| &slot.state) {
                 Some(State::Opening { .. }) => self.refuse_at_shutdown(id),
@@ -466,21 +529,28 @@ impl<H: Handler, N: Net> Reactor<H, N> {
 }
 
 impl Closing {
-    /// How many connections may stay open at a time.
+    fn new(started: Instant, within: Duration, open: Vec<ConnectionId>) -> Self {
+        Self { started, within, total: open.len(), open }
+    }
+
+    fn time_left(&self, now: Instant) -> Duration {
+        self.within.saturating_sub(now.saturating_duration_since(self.started))
+    }
+
+    /// How many connections may stay open at a time: the first is closed at once.
     fn left(&self, now: Instant) -> usize {
-        let passed = now.saturating_duration_since(self.started);
-        if passed >= self.within {
-            return 0;
-        }
-        let left = 1.0 - passed.as_secs_f64() / self.within.as_secs_f64();
-        (self.total as f64 * left) as usize
+        let (left, within) = (self.time_left(now).as_nanos(), self.within.as_nanos().max(1));
+        let open = (self.total as u128).saturating_mul(left).div_ceil(within);
+        usize::try_from(open).map_or(usize::MAX, |open| open.saturating_sub(1)).min(self.open.len())
     }
 
     /// When the next one is to be closed.
     fn next(&self) -> Option<Instant> {
-        let left = u32::try_from(self.open.len()).ok().filter(|left| *left > 0)?;
-        let total = u32::try_from(self.total).unwrap_or(u32::MAX).max(1);
-        let passed = self.within.checked_div(total)?.saturating_mul(total - left.min(total) + 1);
-        self.started.checked_add(passed)
+        let closed = self.total.checked_sub(self.open.len())? as u128;
+        if self.open.is_empty() {
+            return None;
+        }
+        let passed = self.within.as_nanos().saturating_mul(closed).div_ceil(self.total as u128);
+        self.started.checked_add(Duration::from_nanos(u64::try_from(passed).ok()?))
     }
 }

@@ -1,5 +1,7 @@
 //! Sending: into the loop's send buffer for the connection whose event is being handled, into an outbox for others.
 
+use std::fmt;
+
 use super::handler::Closed;
 use super::slab::ConnectionId;
 use super::world::{Slot, State, World};
@@ -32,6 +34,18 @@ pub enum Dropped {
     /// The call was wrong.
     Misuse(SendError),
 }
+
+impl fmt::Display for Dropped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOpen => write!(f, "the connection is not open"),
+            Self::NotReading => write!(f, "the peer does not read what it is sent"),
+            Self::Misuse(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for Dropped {}
 
 impl<S> Slot<S> {
     /// What became of a message, where so much waits.

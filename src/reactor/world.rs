@@ -46,6 +46,8 @@ pub(super) struct World<S> {
     pub(super) ended: VecDeque<(ConnectionId, Closed)>,
     /// Connections that have written all that was queued, which the handler was not told yet.
     pub(super) drained: Vec<ConnectionId>,
+    /// Connections that are read again, after the handler had paused them.
+    pub(super) resumed: Vec<ConnectionId>,
     /// Connections that are to be made.
     pub(super) dials: VecDeque<Dial>,
     pub(super) sites: Sites,
@@ -55,8 +57,10 @@ pub(super) struct World<S> {
     /// Whom connections to `wss://` URLs trust.
     #[cfg(feature = "tls")]
     pub(super) client_tls: Option<ClientTls>,
-    /// How long the shutdown that was asked for may take.
+    /// How long a shutdown may take that was just asked for.
     pub(super) shutdown: Option<Duration>,
+    /// One was asked for.
+    pub(super) shuts_down: bool,
 }
 
 /// A connection, but for its socket and what is received.
@@ -74,6 +78,8 @@ pub(super) struct Slot<S> {
     delivery: Delivery,
     /// The socket is full; it is written when it says that it has room.
     pub(super) blocked: bool,
+    /// The handler wants no further message for now.
+    pub(super) paused: bool,
     /// It is in `dirty`.
     dirty: bool,
     /// The handler was told that something is queued, and not yet that it is written.
@@ -126,6 +132,7 @@ impl<S> Slot<S> {
             subscriptions: None,
             delivery: Delivery::Whole,
             blocked: false,
+            paused: false,
             dirty: false,
             queued: false,
             known: false,
@@ -159,6 +166,8 @@ impl<S> Slot<S> {
     fn deadline(&self, limits: &Limits) -> Option<Instant> {
         match &self.state {
             State::Opening { until } | State::Ending { until } => Some(*until),
+            // It is not heard, so its silence does not count.
+            State::Open { .. } if self.paused => None,
             State::Open { deadlines, .. } => deadlines.next(limits),
             State::Streaming(stream) => stream.stalled_at,
         }
@@ -183,6 +192,7 @@ impl<S> World<S> {
             dirty: Vec::new(),
             ended: VecDeque::new(),
             drained: Vec::new(),
+            resumed: Vec::new(),
             dials: VecDeque::new(),
             sites: Sites::default(),
             memory: Memory::default(),
@@ -191,6 +201,7 @@ impl<S> World<S> {
             #[cfg(feature = "tls")]
             client_tls: None,
             shutdown: None,
+            shuts_down: false,
         }
     }
 
@@ -247,7 +258,7 @@ impl<S> World<S> {
     #[inline]
     pub(super) fn before_event(&self, id: ConnectionId) -> BeforeEvent {
         let slot = self.slots.get(id);
-        if self.is_full(slot.map_or(0, Slot::waiting_bytes)) || self.is_too_fast(id) {
+        if slot.is_some_and(|it| self.has_to_wait(it)) || self.is_too_fast(id) {
             return BeforeEvent::Wait;
         }
         match slot {
@@ -281,9 +292,10 @@ impl<S> World<S> {
         self.end(id, Closed::Violation(violation));
     }
 
-    /// A close frame went to the peer: its answer has a deadline.
+    /// A close frame went to the peer: its answer has a deadline, and is read in any case.
     fn closing(&mut self, id: ConnectionId) {
         let now = self.now;
+        self.resume_reading(id);
         if let Some(State::Open { sender, deadlines }) =
             self.slots.get_mut(id).map(|it| &mut it.state)
             && sender.is_closed()
@@ -350,6 +362,7 @@ impl<S> World<S> {
             return;
         }
         let before = std::mem::replace(&mut slot.state, State::Ending { until });
+        slot.paused = false;
         self.rates.end(id.index);
         slot.held = None;
         let site = slot.site;
@@ -409,12 +422,36 @@ impl<S> World<S> {
         self.dirty.is_empty() && self.topics.log_bytes() == 0
     }
 
-    /// Whether the next message of a connection has to wait: for its rate, for the peer to read what was sent to it, or
-    /// for what was published to be delivered.
+    /// Whether the next message of a connection has to wait: for its rate, for the handler, for the peer to read what
+    /// was sent to it, or for what was published to be delivered.
     #[inline]
     pub(super) fn must_wait(&self, id: ConnectionId) -> bool {
         self.rates.paused_until(id.index).is_some()
-            || self.is_full(self.slots.get(id).map_or(0, Slot::waiting_bytes))
+            || self.slots.get(id).is_some_and(|it| self.has_to_wait(it))
+    }
+
+    /// Takes no further message from a connection that is open and not closing, until it is resumed.
+    pub(super) fn pause_reading(&mut self, id: ConnectionId) {
+        if let Some(slot) = self.slots.get_mut(id)
+            && let State::Open { sender, .. } = &slot.state
+            && !sender.is_closed()
+        {
+            slot.paused = true;
+        }
+    }
+
+    /// Takes its messages again. Its deadlines begin anew.
+    pub(super) fn resume_reading(&mut self, id: ConnectionId) {
+        let now = self.now;
+        if let Some(slot) = self.slots.get_mut(id)
+            && std::mem::replace(&mut slot.paused, false)
+            && let State::Open { deadlines, .. } = &mut slot.state
+        {
+            deadlines.heard(now);
+            deadlines.message(now);
+            self.resumed.push(id);
+            self.schedule(id);
+        }
     }
 
     #[inline]
@@ -452,8 +489,11 @@ impl<S> World<S> {
         self.rates.take_bytes(id.index, self.now, bytes, &self.limits);
     }
 
-    fn is_full(&self, waiting_bytes: usize) -> bool {
-        waiting_bytes > self.limits.outbox_pause_bytes || self.topics.log_bytes() > SEND_BYTES
+    #[inline]
+    fn has_to_wait(&self, slot: &Slot<S>) -> bool {
+        slot.paused
+            || slot.waiting_bytes() > self.limits.outbox_pause_bytes
+            || self.topics.log_bytes() > SEND_BYTES
     }
 
     /// Subscribes a connection that is open. False where it is not, or was subscribed already.

@@ -92,6 +92,12 @@ impl From<CertificateError> for CertificateProblem {
                 Self::WrongName { wanted: String::new(), presented: Vec::new() }
             }
             CertificateError::NotValidForNameContext { expected, presented } => {
+                // rustls writes them as `DnsName("example.com")`.
+                let plain = |name: &String| match name.split_once('"') {
+                    Some((_, rest)) => rest.trim_end_matches(')').trim_end_matches('"').to_owned(),
+                    None => name.clone(),
+                };
+                let presented = presented.iter().map(plain).collect();
                 Self::WrongName { wanted: name(&expected), presented }
             }
             CertificateError::UnknownIssuer => Self::UnknownIssuer,
@@ -99,10 +105,14 @@ impl From<CertificateError> for CertificateProblem {
             CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
                 Self::WrongPurpose
             }
-            CertificateError::BadSignature => Self::Other(
-                "it was not signed with the key of the issuer that is trusted under that name"
-                    .into(),
-            ),
+            // A root of the same name has another key, or one of another kind.
+            CertificateError::BadSignature
+            | CertificateError::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+                Self::Other(
+                    "it was not signed with the key of the issuer that is trusted under that name"
+                        .into(),
+                )
+            }
             // webpki's own error, which rustls hands on without a name.
             CertificateError::Other(error)
                 if format!("{error:?}").contains("CaUsedAsEndEntity") =>

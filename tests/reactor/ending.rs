@@ -134,7 +134,7 @@ fn a_violation_is_answered_with_its_code_and_nothing_follows() {
         world.run();
         assert_eq!(peer.read(), plain(0x88, &close_frame(code, reason)), "{reason}");
         assert!(peer.is_ended());
-        assert!(world.journal()[1].starts_with("close 1006: the peer broke the protocol"));
+        assert!(world.journal()[1].starts_with("close 1006: the peer "));
         world.pass(Duration::from_secs(6));
         assert!(peer.is_dropped(), "also when the peer goes on");
     }
@@ -217,6 +217,27 @@ fn a_shutdown_closes_one_after_the_other_and_ends_the_loop() {
 }
 
 #[test]
+fn a_second_shutdown_hurries_the_first_and_does_not_slow_it_down() {
+    for (second, over) in [(1, 3), (60, 10)] {
+        let mut world = World::new(Limits::default());
+        let peers: Vec<_> = (0..10).map(|_| world.open()).collect();
+        let told = || peers.iter().filter(|peer| peer.pending() > 0).count();
+        let handle = world.reactor.handle();
+        handle.shutdown(Duration::from_secs(10)).unwrap();
+        world.run();
+        assert_eq!(told(), 1, "the first is told at once");
+        world.pass(Duration::from_millis(1_500));
+        assert_eq!(told(), 2);
+        handle.shutdown(Duration::from_secs(second)).unwrap();
+        world.pass(Duration::from_secs(over) - Duration::from_millis(1_500));
+        assert_eq!(told(), 10, "{second}");
+        peers.iter().for_each(Peer::end);
+        world.pass(Duration::from_secs(6));
+        assert!(world.reactor.is_finished());
+    }
+}
+
+#[test]
 fn a_shutdown_that_a_handler_asks_for_does_not_wait_for_an_event() {
     let mut world = World::new(Limits::default());
     world.reactor.hub().shutdown(Duration::ZERO);
@@ -243,6 +264,12 @@ fn more_posts_than_the_limit_are_refused() {
     assert_eq!(results, [Ok(()), Ok(()), Err(tautline::reactor::PostError::Full)]);
     world.run();
     assert_eq!(world.journal(), ["post", "post"]);
+    for _ in 0..2 {
+        handle.post(|_: &mut Probe, _| {}).unwrap();
+    }
+    assert_eq!(handle.shutdown(Duration::ZERO), Ok(()), "this is never too much");
+    world.run();
+    assert!(world.reactor.is_finished());
     assert!(handle.post(|_: &mut Probe, _| {}).is_ok());
     drop(world);
     assert_eq!(handle.post(|_: &mut Probe, _| {}), Err(tautline::reactor::PostError::Ended));

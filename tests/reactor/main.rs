@@ -22,6 +22,7 @@ mod memory;
 #[allow(dead_code, unused_imports, unreachable_pub, reason = "the simulator uses the rest")]
 mod net;
 mod opening;
+mod pausing;
 mod pressure;
 mod sending;
 mod streams;
@@ -147,6 +148,7 @@ impl Handler for Probe {
             "last" => {
                 self.statuses.push(cx.send_part(Part { data: Message::Text(rest), last: true }))
             }
+            "pause" => cx.pause_reading(),
             "parts" => cx.set_delivery(tautline::Delivery::Parts),
             "leave" => {
                 cx.publish(rest, "before");

@@ -104,6 +104,14 @@ pub(super) fn world(seed: u64, faults: bool, capacity: usize) -> World {
 }
 
 #[test]
+fn a_loop_whose_tls_came_too_late_for_its_addresses_does_not_run() {
+    let reactor = Reactor::with_net(Probe::default(), SimNet::new(1)).listen(ADDRESS).unwrap();
+    let error = reactor.server_tls(server_tls()).turn(None).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
+    assert!(error.to_string().contains("before listen"), "{error}");
+}
+
+#[test]
 fn an_answer_that_is_a_stream_goes_over_tls_and_so_does_the_body_of_its_request() {
     for seed in 0..6 {
         let mut world = world(seed, seed % 2 == 0, [50, 700, 20_000][seed as usize % 3]);

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
+use tautline::client::ClientError;
 use tautline::handshake::{ClientRequest, Url};
-use tautline::tls::ClientTls;
+use tautline::tls::{CertificateProblem, ClientTls, TlsError};
 use tautline::{Client, Limits, OwnedMessage};
 
 use super::flags::Options;
@@ -138,17 +139,35 @@ impl Dialer {
     }
 
     fn connect(&self) -> Result<Client, Failed> {
-        let named = |error: &dyn std::fmt::Display| Failed {
-            text: format!("{}: {error}; is the relay running? --url says where it is", self.url),
+        let named = |error: ClientError| Failed {
+            text: format!("{}: {error}; {}", self.url, self.advice(&error)),
             temporary: true,
         };
         let request = ClientRequest::new(self.url.clone());
-        let request = request.subprotocol(SUBPROTOCOL.to_owned()).map_err(|error| named(&error))?;
+        let request = request.subprotocol(SUBPROTOCOL.to_owned());
+        let request = request.map_err(|error| fatal(error.to_string()))?;
         match &self.tls {
             Some(tls) => Client::connect_tls(&request, Limits::default(), tls),
             None => Client::connect(&request, Limits::default()),
         }
-        .map_err(|error| named(&error))
+        .map_err(named)
+    }
+
+    /// What may help where there is no connection.
+    fn advice(&self, error: &ClientError) -> &'static str {
+        match error {
+            ClientError::Tls(TlsError::Certificate(CertificateProblem::UnknownIssuer))
+                if self.tls.is_none() =>
+            {
+                "--ca names the certificate of a relay that has signed its own"
+            }
+            ClientError::Tls(TlsError::Certificate(_)) => "the relay needs another certificate",
+            ClientError::Tls(_) => "does the relay speak TLS? If not, --url begins with ws://",
+            ClientError::Answer(_) => {
+                "is it a chat relay that answers there? --url says where it is"
+            }
+            _ => "is the relay running? --url says where it is",
+        }
     }
 
     /// The fields of `hello`, and whether it shows a token.
@@ -193,7 +212,7 @@ impl Dialer {
             "token" if by_token => format!("{said}; sign in again, with another token"),
             "token" => format!("{said}; name the file with the token with --token-file"),
             "password" if self.password.is_none() => {
-                self.password = Some(password::ask(&name).map_err(fatal)?);
+                self.password = Some(password::ask(&name, self.register).map_err(fatal)?);
                 return Ok(Next::Again);
             }
             "name_taken" => {
@@ -251,7 +270,7 @@ fn answer(client: &mut Client) -> Result<(Value, Vec<String>), Failed> {
     }
 }
 
-fn temporary(error: &tautline::client::ClientError) -> Failed {
+fn temporary(error: &ClientError) -> Failed {
     Failed { text: error.to_string(), temporary: true }
 }
 

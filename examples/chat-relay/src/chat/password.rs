@@ -24,8 +24,8 @@ pub(super) fn given(
     }
 }
 
-/// Asks for it on the terminal, with nothing shown of what is typed.
-pub(super) fn ask(name: &str) -> Result<String, String> {
+/// Asks for it on the terminal, with nothing shown of what is typed; for a new one twice.
+pub(super) fn ask(name: &str, is_new: bool) -> Result<String, String> {
     const HOW: &str = "give it with --password-file, or in the variable CHAT_PASSWORD";
     if !io::stdin().is_terminal() {
         return Err(format!("the relay wants a password: {HOW}"));
@@ -38,10 +38,21 @@ pub(super) fn ask(name: &str) -> Result<String, String> {
     if !stty("-echo") {
         return Err(format!("a password cannot be typed here without being seen: {HOW}"));
     }
-    let _ = write!(io::stderr(), "Password of {}: ", super::text::neutral(name));
+    let name = super::text::neutral(name);
+    let typed = typed(&format!("Password of {name}: ")).and_then(|password| {
+        if is_new && self::typed("The same again: ")? != password {
+            return Err("these were two different passwords; try again".into());
+        }
+        Ok(password)
+    });
+    stty("echo");
+    typed
+}
+
+fn typed(prompt: &str) -> Result<String, String> {
+    let _ = write!(io::stderr(), "{prompt}");
     let mut line = String::new();
     let read = io::stdin().lock().read_line(&mut line);
-    stty("echo");
     let _ = writeln!(io::stderr());
     match read {
         Ok(1..) => Ok(line.trim_end_matches(['\r', '\n']).to_owned()),

@@ -276,6 +276,7 @@ fn tls_is_trusted_by_a_file_and_not_without_it() {
     assert_eq!(trusted.status.code(), Some(0), "{}", text(&trusted.stderr));
     let unknown = relay.pipe(&folder, "alice", &["tea"], "hi\n");
     assert_eq!(unknown.status.code(), Some(1));
+    assert!(text(&unknown.stderr).contains("--ca"), "{}", text(&unknown.stderr));
 }
 
 #[test]
