@@ -253,6 +253,7 @@ fn what_no_request_can_say_is_an_error_to_the_application() {
     let request = || ClientRequest::new("ws://a".parse().unwrap());
     for it in ["", "a b", "a,b", "a\r\nX: y", "ä", "a\0"] {
         let error = RequestError::SubprotocolNotToken(it.to_owned());
+        assert!(error.to_string().contains(&format!("{it:?}")), "{error}");
         assert_eq!(request().subprotocol(it), Err(error));
     }
     let twice = request().subprotocol("a").unwrap().subprotocol("a");
@@ -271,7 +272,10 @@ fn what_no_request_can_say_is_an_error_to_the_application() {
         ("Content-Length", "5", FieldError::Reserved("Content-Length".to_owned())),
         ("Sec-WebSocket-Key", "a", FieldError::Reserved("Sec-WebSocket-Key".to_owned())),
     ] {
-        assert_eq!(request().field(name, value), Err(RequestError::Field(error)));
+        let error = RequestError::Field(error);
+        let said = error.to_string();
+        assert!(said.contains(&name.escape_debug().to_string()), "{said}");
+        assert_eq!(request().field(name, value), Err(error));
     }
 }
 

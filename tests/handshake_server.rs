@@ -10,6 +10,8 @@
     reason = "what a test cannot go on without fails it"
 )]
 
+use std::collections::BTreeSet;
+
 use allocation_counter::measure;
 use proptest::prelude::*;
 use tautline::Limits;
@@ -924,7 +926,9 @@ fn a_subprotocol_that_was_not_asked_for_is_an_error_and_nothing_is_written() {
         with_request(&with(line.as_deref().as_slice()), |request| {
             let mut out = Vec::new();
             let result = request.accept(&Accept::new().subprotocol(chosen), &mut out);
-            assert_eq!(result, Err(AcceptError::SubprotocolNotAskedFor(chosen.to_owned())));
+            let error = result.unwrap_err();
+            assert_eq!(error, AcceptError::SubprotocolNotAskedFor(chosen.to_owned()));
+            assert!(error.to_string().contains(&format!("{chosen:?}")), "{error}");
             assert!(out.is_empty());
         });
     }
@@ -991,6 +995,7 @@ fn every_refusal_closes_states_its_length_and_repeats_nothing() {
         (Refusal::HttpVersion, "505 HTTP Version Not Supported"),
         (Refusal::Repeated("Host"), "400 Bad Request"),
     ];
+    let mut bodies = BTreeSet::new();
     for (refusal, status) in preset {
         let answer = written(&refusal.response());
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
@@ -998,7 +1003,10 @@ fn every_refusal_closes_states_its_length_and_repeats_nothing() {
         let upgrade = if head.starts_with("HTTP/1.1 426 ") { ", Upgrade" } else { "" };
         assert!(head.contains(&format!("\r\nConnection: close{upgrade}\r\n")), "{head}");
         assert!(head.contains(&format!("\r\nContent-Length: {}\r\n", body.len())), "{head}");
-        assert!(!body.is_empty());
+        assert!(
+            !body.is_empty() && bodies.insert(body.to_owned()),
+            "{body} says nothing of its own"
+        );
         assert!(refusal.to_string().ends_with(&format!("(answered with {status})")));
     }
 }

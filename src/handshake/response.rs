@@ -227,3 +227,46 @@ impl Response {
         self.fields.push_own(name, value);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_status_with_a_constant_has_its_reason_and_no_other_has_one() {
+        let known: Vec<_> = (200..=599)
+            .filter_map(Status::new)
+            .filter(|status| !status.reason().is_empty())
+            .map(|status| status.to_string())
+            .collect();
+        let expected = [
+            "200 OK",
+            "204 No Content",
+            "301 Moved Permanently",
+            "302 Found",
+            "304 Not Modified",
+            "307 Temporary Redirect",
+            "308 Permanent Redirect",
+            "400 Bad Request",
+            "401 Unauthorized",
+            "403 Forbidden",
+            "404 Not Found",
+            "405 Method Not Allowed",
+            "408 Request Timeout",
+            "409 Conflict",
+            "410 Gone",
+            "411 Length Required",
+            "413 Content Too Large",
+            "414 URI Too Long",
+            "417 Expectation Failed",
+            "426 Upgrade Required",
+            "429 Too Many Requests",
+            "431 Request Header Fields Too Large",
+            "500 Internal Server Error",
+            "501 Not Implemented",
+            "503 Service Unavailable",
+            "505 HTTP Version Not Supported",
+        ];
+        assert_eq!(known, expected);
+    }
+}
