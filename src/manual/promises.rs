@@ -103,11 +103,12 @@
 //! # 7 Descriptors
 //!
 //! When descriptors or kernel memory run out, accepting is tried again as soon as a connection ends, and every 100 ms;
-//! whoever waits in vain that long is taken with a spare descriptor, told 503 and closed. The loop does not spin
-//! meanwhile.
+//! whoever waits in vain that long is taken with a spare descriptor, told 503 and closed, over TLS without a word. The
+//! loop does not spin meanwhile.
 //!
 //! `attacks::connections::more_connections_than_descriptors_while_more_wait_in_the_backlog`,
-//! `reactor::admission::who_is_turned_away_for_want_of_descriptors_is_counted`.
+//! `reactor::admission::who_is_turned_away_for_want_of_descriptors_is_counted`,
+//! `reactor::tls::who_is_turned_away_for_want_of_descriptors_is_told_nothing_that_is_no_tls`.
 //!
 //! # 8 The standards
 //!
@@ -131,10 +132,11 @@
 //! and nothing after it. So it is with the chunks of a [stream](crate::reactor::Answer::Stream):
 //! `reactor::streams::all_holds_for_streams_under_the_faults_of_three_hundred_seeds`.
 //!
-//! The simulator has loops that listen and loops that connect, plain, compressed and over TLS, and peers that
-//! misbehave, in one world with one clock: sockets with small buffers, partial reads and writes, interruptions, resets,
+//! The simulator has loops that listen and loops that connect, plain, compressed and over TLS, peers that misbehave,
+//! and clients that send requests with bodies and read the answers, whole ones and streams, or leave at any byte, in
+//! one world with one clock: sockets with small buffers, partial reads and writes, interruptions, resets,
 //! descriptors that run out, events that are spurious, late, stale or in another order, and a clock that jumps. It
-//! checks what arrives against what was accepted, and deadlines, calls, descriptors and what waits, after every turn:
+//! checks what arrives against what was accepted, bodies and chunks too, and deadlines, calls, descriptors and what waits, after every turn:
 //! `simulator::tests::seeds::all_promises_hold_for_two_hundred_seeds`,
 //! `simulator::tests::seeds::all_promises_hold_for_the_seeds_that_once_failed`. That the checks notice something is
 //! checked too: `simulator::tests::seeds::every_kind_of_broken_world_is_noticed`. A real server under real load for

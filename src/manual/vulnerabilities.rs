@@ -296,7 +296,7 @@
 //! again and forgets them, a level-triggered one spins.
 //!
 //! The loop tries again when a connection ends, and every 100 ms; those who wait in vain are told 503 by means of a
-//! descriptor that is kept for it.
+//! descriptor that is kept for it, or nothing where TLS is spoken.
 //!
 //! Test: `attacks::connections::more_connections_than_descriptors_while_more_wait_in_the_backlog`.
 //!

@@ -44,6 +44,16 @@ impl<L> Listener<L> {
     fn tls(&self) -> io::Result<Option<Box<Tls>>> {
         Ok(None)
     }
+
+    #[cfg(feature = "tls")]
+    fn is_secure(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn is_secure(&self) -> bool {
+        false
+    }
 }
 
 /// Whether accepting goes on.
@@ -128,7 +138,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             (Some(at), _) if at > now => return,
             (Some(_), Some(listener)) => {
                 let mut answer = Vec::new();
-                Refusal::Overload.response().write(false, &mut answer);
+                // Where TLS is spoken, nobody could read it.
+                if !listener.is_secure() {
+                    Refusal::Overload.response().write(false, &mut answer);
+                }
                 let turned_away = self.net.turn_away(&listener.listener, &answer);
                 self.world.counters.accepted += turned_away as u64;
                 self.world.counters.refused.descriptors += turned_away as u64;

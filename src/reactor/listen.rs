@@ -26,11 +26,11 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
-    /// [`run`](Self::run) and [`turn`](Self::turn) fail where no address is listened on after it.
+    /// [`run`](Self::run) and [`turn`](Self::turn) fail where addresses are listened on before it, and none after it.
     #[cfg(feature = "tls")]
     pub fn server_tls(mut self, tls: ServerTls) -> Self {
         self.server_tls = Some(tls);
-        self.server_tls_is_idle = true;
+        self.server_tls_is_late = !self.listeners.is_empty();
         self
     }
 
@@ -125,7 +125,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         }
         #[cfg(feature = "tls")]
         {
-            self.server_tls_is_idle = false;
+            self.server_tls_is_late = false;
         }
         Ok(self)
     }

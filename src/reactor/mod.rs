@@ -150,9 +150,9 @@ pub struct Reactor<H: Handler, N: Net = MioNet> {
     /// What is shown at addresses that are listened on from now on.
     #[cfg(feature = "tls")]
     server_tls: Option<ServerTls>,
-    /// It was given, and no address is listened on with it.
+    /// It was given after the addresses to listen on, and none followed.
     #[cfg(feature = "tls")]
-    server_tls_is_idle: bool,
+    server_tls_is_late: bool,
     /// Steps of TLS handshakes that this turn may still take.
     #[cfg(feature = "tls")]
     tls_handshakes_left: usize,
@@ -201,7 +201,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             #[cfg(feature = "tls")]
             server_tls: None,
             #[cfg(feature = "tls")]
-            server_tls_is_idle: false,
+            server_tls_is_late: false,
             #[cfg(feature = "tls")]
             tls_handshakes_left: 0,
             listeners: Vec::new(),
@@ -288,7 +288,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     ///
     /// # Errors
     ///
-    /// When the operating system cannot tell any more what is ready, or a [`server_tls`](Self::server_tls) was given
+    /// When the operating system cannot tell any more what is ready, or [`server_tls`](Self::server_tls) was given
     /// after the addresses to listen on. What goes wrong with one connection ends that connection only.
     ///
     /// # Panics
@@ -335,7 +335,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     /// As [`run`](Self::run).
     pub fn turn(&mut self, wait: Option<Duration>) -> io::Result<()> {
         #[cfg(feature = "tls")]
-        if self.server_tls_is_idle {
+        if self.server_tls_is_late {
             let text = "server_tls comes before listen: no address is listened on with it";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }

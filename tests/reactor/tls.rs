@@ -141,6 +141,21 @@ fn an_answer_that_is_a_stream_goes_over_tls_and_so_does_the_body_of_its_request(
 }
 
 #[test]
+fn who_is_turned_away_for_want_of_descriptors_is_told_nothing_that_is_no_tls() {
+    for (secure, said) in [(true, &b""[..]), (false, b"HTTP/1.1 503 ")] {
+        let mut world =
+            if secure { world(1, false, 20_000) } else { World::new(Limits::default()) };
+        world.net.sim().accept_errors.extend((0..2).map(|_| std::io::Error::from_raw_os_error(24)));
+        let peer = world.net.connect(ADDRESS);
+        world.pass(Duration::from_secs(1));
+        assert_eq!(world.net.sim().turned_away, 1);
+        let answer = peer.read();
+        assert!(answer.starts_with(said) && answer.is_empty() == secure, "{answer:?}");
+        assert!(peer.is_ended());
+    }
+}
+
+#[test]
 fn messages_come_back_over_tls_whatever_a_socket_takes_and_wherever_records_are_cut() {
     for seed in 0..12 {
         let bytes_max = [1, 2, 7, 100, 1000, 20_000][seed as usize % 6];

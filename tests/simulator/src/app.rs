@@ -3,14 +3,15 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use tautline::handshake::{Accept, ClientRequest, Request, Response, Status};
-use tautline::reactor::{Closed, ConnectionId, Context, Handler, Hub};
+use tautline::handshake::{Accept, ClientRequest, HttpRequest, Request, Response, Status};
+use tautline::reactor::{Answer, Closed, ConnectionId, Context, Handler, Hub};
 use tautline::{CloseCode, Delivery, Message, Part, Prepared};
 
 use crate::message::Stamp;
 use crate::net::{Broken, Random};
 use crate::oracle::{CLIENT, EndId, Phase, SERVER, Shared};
 use crate::plan::Plan;
+use crate::requests::answers::Answers;
 
 /// How many topics there are.
 const TOPICS: usize = 3;
@@ -22,16 +23,18 @@ const LINKS_MAX: usize = 60;
 /// A handler.
 pub(crate) struct App {
     /// Which loop this is.
-    number: usize,
-    oracle: Shared,
+    pub(crate) number: usize,
+    pub(crate) oracle: Shared,
     random: Random,
-    plan: Rc<Plan>,
+    pub(crate) plan: Rc<Plan>,
     /// Where the servers are.
     servers: Vec<SocketAddr>,
     /// Connections that are open, as this handler knows them.
     open: Vec<(EndId, ConnectionId)>,
     /// Nothing new is begun any more.
     quiet: bool,
+    /// Answers to requests that ask for no upgrade.
+    pub(crate) answers: Answers,
 }
 
 /// What the application keeps for a connection.
@@ -40,9 +43,11 @@ pub(crate) struct Session {
     end: Option<EndId>,
     /// The parts of a message that came.
     parts: Vec<u8>,
+    /// The request that is answered on it, where it is no WebSocket.
+    pub(crate) exchange: Option<usize>,
 }
 
-type Cx<'a> = Context<'a, Session>;
+pub(crate) type Cx<'a> = Context<'a, Session>;
 
 impl App {
     pub(crate) fn new(
@@ -52,10 +57,12 @@ impl App {
         plan: &Rc<Plan>,
         servers: &[SocketAddr],
     ) -> Self {
+        let random = Random::new(seed);
         Self {
             number,
             oracle: oracle.clone(),
-            random: Random::new(seed),
+            answers: Answers::new(random.apart()),
+            random,
             plan: Rc::clone(plan),
             servers: servers.to_vec(),
             open: Vec::new(),
@@ -78,7 +85,7 @@ impl App {
         if let Some(deflate) = self.plan.client_deflate {
             request = request.deflate(deflate);
         }
-        let session = Session { end: Some((link, CLIENT)), parts: Vec::new() };
+        let session = Session { end: Some((link, CLIENT)), ..Session::default() };
         if hub.connect(server, request, session).is_err() {
             // The handler is told nothing of it.
             self.oracle.get().end((link, CLIENT)).phase = Phase::Closed;
@@ -237,7 +244,7 @@ impl App {
         self.oracle.get().closes(id, status, code);
     }
 
-    fn breaks(&self, how: Broken) -> bool {
+    pub(crate) fn breaks(&self, how: Broken) -> bool {
         self.oracle.get().net.sim().breaks(how)
     }
 
@@ -255,6 +262,15 @@ fn message<'m>(stamp: &Stamp, filled: &'m str) -> Message<'m> {
 
 impl Handler for App {
     type Session = Session;
+
+    fn on_request(
+        &mut self,
+        cx: &mut Cx<'_>,
+        request: &HttpRequest<'_>,
+        peer: SocketAddr,
+    ) -> Answer {
+        self.answer(cx, request, peer)
+    }
 
     fn on_upgrade(
         &mut self,
@@ -287,6 +303,7 @@ impl Handler for App {
         self.oracle.get().told(id, "a message");
         self.received(id, message.as_bytes(), matches!(message, Message::Text(_)));
         self.act(cx, true);
+        self.write_to_any(cx);
     }
 
     fn on_part(&mut self, cx: &mut Cx<'_>, part: Part<'_>) {
@@ -309,6 +326,9 @@ impl Handler for App {
     }
 
     fn on_drain(&mut self, cx: &mut Cx<'_>) {
+        if let Some(number) = cx.session().exchange {
+            return self.stream_has_room(cx, number);
+        }
         let id = Self::end(cx);
         self.oracle.get().told(id, "room");
         if cx.waiting_bytes() > 0 {
@@ -318,6 +338,9 @@ impl Handler for App {
     }
 
     fn on_close(&mut self, cx: &mut Cx<'_>, closed: &Closed) {
+        if let Some(number) = cx.session().exchange {
+            return self.stream_closed(cx, number, closed);
+        }
         let id = Self::end(cx);
         self.open.retain(|(it, _)| *it != id);
         if self.breaks(Broken::CloseMissed) {
@@ -331,6 +354,7 @@ impl Handler for App {
         self.send(cx);
         self.publish(cx, false);
         self.send_to_another(cx);
+        self.write_to_any(cx);
         let again = id.1 == CLIENT && !self.quiet && self.random.draw(3) == 0;
         if again && self.oracle.get().links.len() < LINKS_MAX {
             self.connect(&mut cx.hub());

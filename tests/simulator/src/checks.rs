@@ -7,6 +7,7 @@ use tautline::Limits;
 
 use crate::net::SimNet;
 use crate::oracle::{CLIENT, End, EndId, Oracle, Phase, SERVER};
+use crate::requests::Phase as Answering;
 
 /// How late a deadline may be seen, by a loop that is polled at that time.
 pub(crate) const TICK: Duration = Duration::from_millis(8);
@@ -82,7 +83,12 @@ impl Checks {
         for (pipe, since) in streams {
             let link = oracle.links.iter().find(|link| link.pipe == Some(pipe));
             let end = link.and_then(|it| it.ends.iter().find(|it| it.at == Some(self.number)));
+            let exchange = oracle.exchange_of(pipe);
             let ended_at = match end {
+                _ if exchange.is_some_and(|it| it.phase == Answering::Streaming) => continue,
+                _ if exchange.is_some_and(|it| it.ended_at.is_some()) => {
+                    exchange.and_then(|it| it.ended_at)
+                }
                 Some(End { phase: Phase::Open, .. }) => continue,
                 Some(End { closed_at: Some(at), .. }) => Some(*at),
                 _ if now >= since + handshake_within + TICK => {
@@ -106,15 +112,25 @@ fn check_memory(oracle: &mut Oracle, id: EndId, waiting: usize) {
     let end = oracle.end(id);
     let (before, made) = (end.waiting, end.made_bytes);
     (end.waiting, end.made_bytes) = (waiting, 0);
-    let allowed = match before > bytes_max {
+    let allowed = allowed_to_wait(before, made, bytes_max, had_room);
+    if waiting > allowed + 512 {
+        oracle.fail(format!("{waiting} bytes wait for {id:?}, and {allowed} may"));
+    }
+}
+
+/// How much may wait, where so much did before the turn and so much was made in it.
+pub(crate) fn allowed_to_wait(
+    before: usize,
+    made: usize,
+    bytes_max: usize,
+    had_room: bool,
+) -> usize {
+    match before > bytes_max {
         // Who is behind already gets nothing more but the answer to a ping, and is cut.
         true if !had_room => before,
         // Where there was room in this turn, what waited does not count until it was tried again.
         _ if had_room => before + bytes_max + made,
         _ => bytes_max + made,
-    };
-    if waiting > allowed + 512 {
-        oracle.fail(format!("{waiting} bytes wait for {id:?}, and {allowed} may"));
     }
 }
 

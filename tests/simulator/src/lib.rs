@@ -10,14 +10,19 @@
 //!
 //! [`net`] is a [`Net`](tautline::reactor::Net) in memory: sockets with small buffers, edge-triggered readiness to the
 //! letter, and faults. Loops of the engine listen and connect in it, plain, compressed, or over TLS, and beside them
-//! peers that never read, trickle, reset, half-close, stall, flood, and break rules. Handlers do at random what a
-//! handler may do. How much of all this there is, is drawn for each run.
+//! peers that never read, trickle, reset, half-close, stall, flood, and break rules. Clients send requests that ask for
+//! no upgrade, with bodies of every size up to the limit and beyond it, some of which want to be told to go on; they
+//! are answered as a whole or by streams, and stall, end, or reset at any byte. Handlers do at random what a handler
+//! may do. How much of all this there is, is drawn for each run.
 //!
 //! # What is checked
 //!
 //! - What was accepted arrives, whole, once and in order, with what was published in its place; what is missing at an
 //!   end
 //!   is missing from the back, and only where the end was no agreed one.
+//! - The body of a request reaches its handler once, and exactly; one that is over the limit never does. What was
+//!   accepted of a stream arrives in order, in valid chunks and with one end, or the loss of it is told; nothing
+//!   follows the end. A handler that was told to stop is told of room.
 //! - Each connection that was opened, or was to be made, ends once, for a reason that there was; nothing is told after
 //!   it.
 //! - When nothing more happens at a time, everything that was accepted has arrived: no edge was forgotten.
@@ -43,9 +48,11 @@ pub mod net;
 mod oracle;
 mod peers;
 mod plan;
+mod requests;
 mod secure;
 mod world;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -60,6 +67,8 @@ pub struct Options {
     pub broken: Option<(Broken, usize)>,
     /// How many lines of the trace are kept.
     pub lines_max: usize,
+    /// WebSockets only: the world as it was before there were other requests.
+    pub without_requests: bool,
 }
 
 /// What came of a run.
@@ -75,6 +84,10 @@ pub struct Outcome {
     pub lines: Vec<Line>,
     /// The promise that did not hold, if one did not.
     pub failure: Option<String>,
+    /// How often what has happened to requests and their answers.
+    pub tally: BTreeMap<&'static str, usize>,
+    /// It was run without requests.
+    pub without_requests: bool,
 }
 
 /// Runs the world of a seed, on a thread of its own: what a thread has kept from another run would show in this one.
@@ -84,7 +97,7 @@ pub fn run(seed: u64, options: Options) -> Outcome {
 }
 
 fn run_here(seed: u64, options: Options) -> Outcome {
-    let mut world = World::new(seed, options.broken, options.lines_max);
+    let mut world = World::new(seed, options);
     let failure = match catch_unwind(AssertUnwindSafe(|| world.run())) {
         Ok(held) => held.err(),
         Err(panic) => {
@@ -93,14 +106,15 @@ fn run_here(seed: u64, options: Options) -> Outcome {
             Some(format!("a panic: {}", what.unwrap_or_default()))
         }
     };
-    let (plan, net) = (world.plan().clone(), world.net().clone());
+    let (plan, net, tally) = (world.plan().clone(), world.net().clone(), world.tally());
     if failure.is_some() {
         // What is half done after a panic may panic again.
         std::mem::forget(world);
     }
     let sim = net.sim();
     let (trace, lines) = (sim.trace.hash(), sim.trace.lines().copied().collect());
-    Outcome { seed, plan, trace, lines, failure }
+    let without_requests = options.without_requests;
+    Outcome { seed, plan, trace, lines, failure, tally, without_requests }
 }
 
 impl fmt::Display for Outcome {
@@ -112,7 +126,9 @@ impl fmt::Display for Outcome {
             None => write!(f, "seed {}: all held, trace {:016x}", self.seed, self.trace),
             Some(why) => {
                 writeln!(f, "seed {}: {why}", self.seed)?;
-                write!(f, "again: cargo run --release -p simulator -- --seed {}", self.seed)
+                write!(f, "again: cargo run --release -p simulator -- --seed {}", self.seed)?;
+                let without = if self.without_requests { " --without-requests" } else { "" };
+                write!(f, "{without}")
             }
         }
     }

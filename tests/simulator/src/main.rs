@@ -9,12 +9,14 @@ use simulator::{Options, run};
 const USAGE: &str = "\
 Runs the event loop of tautline in simulated worlds, and checks its promises.
 
-Usage: simulator [--seeds N] [--from K]
-       simulator --seed K
+Usage: simulator [--seeds N] [--from K] [--without-requests]
+       simulator --seed K [--without-requests]
 
   --seeds N   how many worlds (default 1000)
   --from K    the seed of the first one (default 0)
   --seed K    this one only, with all that happens in it
+  --without-requests
+              with WebSockets only, and no other requests
   --help      this text
 
 The exit status is 0 when all promises held, 1 when one did not, and 2 when the
@@ -25,8 +27,8 @@ const LINES_SHOWN: usize = 60;
 
 enum Task {
     Help,
-    Seeds { from: u64, count: u64 },
-    One(u64),
+    Seeds { from: u64, count: u64, options: Options },
+    One(u64, Options),
 }
 
 fn main() -> ExitCode {
@@ -39,8 +41,8 @@ fn main() -> ExitCode {
     };
     let held = match task {
         Task::Help => say(USAGE),
-        Task::One(seed) => one(seed),
-        Task::Seeds { from, count } => seeds(from, count),
+        Task::One(seed, options) => one(seed, options),
+        Task::Seeds { from, count, options } => seeds(from, count, options),
     };
     match held {
         Ok(true) => ExitCode::SUCCESS,
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
 
 fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Task, String> {
     let (mut from, mut count, mut only) = (0, 1000, None);
+    let mut options = Options::default();
     while let Some(name) = arguments.next() {
         let mut number = || {
             let value = arguments.next().ok_or(format!("{name} needs a number"))?;
@@ -66,10 +69,14 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Task, String> {
             "--seeds" => count = number()?,
             "--from" => from = number()?,
             "--seed" => only = Some(number()?),
+            "--without-requests" => options.without_requests = true,
             other => return Err(format!("there is no option {other}")),
         }
     }
-    Ok(only.map_or(Task::Seeds { from, count }, Task::One))
+    Ok(match only {
+        Some(seed) => Task::One(seed, options),
+        None => Task::Seeds { from, count, options },
+    })
 }
 
 fn say(what: impl fmt::Display) -> io::Result<bool> {
@@ -77,16 +84,16 @@ fn say(what: impl fmt::Display) -> io::Result<bool> {
     Ok(true)
 }
 
-fn one(seed: u64) -> io::Result<bool> {
-    let outcome = run(seed, Options { lines_max: usize::MAX, ..Options::default() });
+fn one(seed: u64, options: Options) -> io::Result<bool> {
+    let outcome = run(seed, Options { lines_max: usize::MAX, ..options });
     say(format!("{:#?}", outcome.plan))?;
     say(&outcome)?;
     Ok(outcome.failure.is_none())
 }
 
-fn seeds(from: u64, count: u64) -> io::Result<bool> {
+fn seeds(from: u64, count: u64, options: Options) -> io::Result<bool> {
     for seed in from..from.saturating_add(count) {
-        let outcome = run(seed, Options { lines_max: LINES_SHOWN, ..Options::default() });
+        let outcome = run(seed, Options { lines_max: LINES_SHOWN, ..options });
         if outcome.failure.is_some() {
             say(&outcome)?;
             return Ok(false);

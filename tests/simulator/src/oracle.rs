@@ -12,6 +12,7 @@ use crate::ledger::Ledger;
 use crate::message::Stamp;
 use crate::net::SimNet;
 use crate::plan::Plan;
+use crate::requests::Exchange;
 
 /// An end of a link.
 pub(crate) type EndId = (usize, usize);
@@ -25,6 +26,16 @@ pub(crate) struct Oracle {
     pub(crate) net: SimNet,
     pub(crate) limits: Limits,
     pub(crate) links: Vec<Link>,
+    /// Requests that ask for no upgrade.
+    pub(crate) exchanges: Vec<Exchange>,
+    /// Chunks of answers, and their bytes, that may still be made, and bytes of the longest.
+    pub(crate) chunks_left: usize,
+    pub(crate) chunk_bytes_left: usize,
+    pub(crate) chunk_bytes_max: usize,
+    /// All goes over TLS.
+    pub(crate) secure: bool,
+    /// How often what has happened to requests.
+    pub(crate) tally: BTreeMap<&'static str, usize>,
     /// Who is subscribed, by loop and topic.
     pub(crate) topics: BTreeMap<(usize, u64), Vec<EndId>>,
     published: u64,
@@ -94,6 +105,12 @@ impl Shared {
             net,
             limits: plan.limits.clone(),
             links: Vec::new(),
+            exchanges: Vec::new(),
+            chunks_left: plan.chunks,
+            chunk_bytes_left: plan.bytes,
+            chunk_bytes_max: plan.chunk_bytes_max,
+            secure: plan.tls,
+            tally: BTreeMap::new(),
             topics: BTreeMap::new(),
             published: 0,
             messages_left: plan.messages,

@@ -46,6 +46,12 @@ pub struct Plan {
     pub jumps: u16,
     /// Steps until the faults stop.
     pub steps: usize,
+    /// Clients that send a request for no upgrade.
+    pub requests: usize,
+    /// Chunks that are made in all of their answers.
+    pub chunks: usize,
+    /// Bytes of the longest chunk that is drawn.
+    pub chunk_bytes_max: usize,
 }
 
 impl Plan {
@@ -72,7 +78,28 @@ impl Plan {
             wildness: random.pick(&[0, 2, 10, 60]),
             jumps: random.pick(&[0, 0, 10, 50]),
             steps: 40 + random.draw(260),
+            requests: 0,
+            chunks: 0,
+            chunk_bytes_max: 0,
         }
+    }
+
+    /// Adds requests for no upgrade. What was drawn for the rest stays as it is.
+    pub(crate) fn add_requests(&mut self, random: &mut Random) {
+        // Some worlds have none, so that they stay what they were before there were any.
+        if random.draw(5) == 0 {
+            return;
+        }
+        self.requests = 1 + random.draw(14);
+        self.chunks = 20 + random.draw(300);
+        self.chunk_bytes_max = random.pick(&[20, 300, 5_000, 70_000]);
+        let body_bytes_max = random.pick(&[0, 1, 100, 3_000, 20_000, 65_536]);
+        // With small sockets, a long body would be all that the world has time for.
+        self.limits.request_body_bytes_max = body_bytes_max.min(self.capacity * 100);
+        if random.draw(4) == 0 {
+            self.limits.outbox_bytes_max = random.pick(&[300, 3_000]);
+        }
+        self.limits.head_bytes_max = random.pick(&[16 * 1024, 16 * 1024, 2_000]);
     }
 }
 

@@ -4,9 +4,12 @@
 //! run of a seed to the next, as its bytes do.
 
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use rcgen::{CertificateParams, KeyPair, PKCS_ED25519, SerialNumber};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use tautline::tls::{ClientTls, ServerTls};
 
 struct Made {
@@ -41,4 +44,19 @@ pub(crate) fn client() -> ClientTls {
         path
     });
     ClientTls::trusting(file).expect("a certificate")
+}
+
+/// A client that is no engine, and trusts the same.
+pub(crate) fn raw_client() -> ClientConnection {
+    let mut roots = RootCertStore::empty();
+    let certificate = CertificateDer::from_pem_slice(made().chain.as_bytes());
+    roots.add(certificate.expect("a certificate")).expect("a certificate");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("localhost").expect("a name");
+    ClientConnection::new(Arc::new(config), name).expect("a client")
 }

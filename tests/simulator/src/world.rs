@@ -1,5 +1,6 @@
 //! A world: loops, peers and a clock, and what happens to them, step by step.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -7,12 +8,15 @@ use std::time::Duration;
 use tautline::Reactor;
 use tautline::reactor::Hub;
 
+use crate::Options;
 use crate::app::{App, Session};
 use crate::checks::{Checks, TICK, check_sleep};
-use crate::net::{Broken, Odds, Random, SimNet};
+use crate::net::{Odds, Random, SimNet};
 use crate::oracle::{CLIENT, EndId, Phase, SERVER, Shared};
 use crate::peers::Raw;
 use crate::plan::Plan;
+use crate::requests::Phase as Answering;
+use crate::requests::client::Client;
 use crate::secure;
 
 /// Turns in which all has to come to rest where the clock stands still.
@@ -34,6 +38,10 @@ pub(crate) struct World {
     plan: Rc<Plan>,
     connections_left: usize,
     peers_left: usize,
+    /// Clients that send requests for no upgrade, and the source of chance for them.
+    clients: Vec<Client>,
+    chance: Random,
+    clients_left: usize,
 }
 
 struct Loop {
@@ -45,16 +53,22 @@ struct Loop {
 }
 
 impl World {
-    pub(crate) fn new(seed: u64, broken: Option<(Broken, usize)>, lines_max: usize) -> Self {
+    pub(crate) fn new(seed: u64, options: Options) -> Self {
         let mut random = Random::new(seed.wrapping_add(0x5EED));
         random.number();
-        let plan = Rc::new(Plan::new(&mut random));
+        let mut plan = Plan::new(&mut random);
+        // Another source of chance, so that all else stays what it is without them.
+        let mut chance = random.apart();
+        if !options.without_requests {
+            plan.add_requests(&mut chance);
+        }
+        let plan = Rc::new(plan);
         let net = SimNet::new(random.number());
         {
             let mut sim = net.sim();
             (sim.shared, sim.capacity, sim.odds) = (true, plan.capacity, plan.odds);
-            (sim.descriptors_max, sim.broken) = (plan.descriptors_max, broken);
-            sim.trace.lines_max = lines_max;
+            (sim.descriptors_max, sim.broken) = (plan.descriptors_max, options.broken);
+            sim.trace.lines_max = options.lines_max;
         }
         let address = |number: usize| SocketAddr::from(([127, 0, 0, 1], 80 + number as u16));
         let mut world = Self {
@@ -62,6 +76,9 @@ impl World {
             servers: (0..plan.servers).map(address).collect(),
             connections_left: plan.connections,
             peers_left: plan.peers,
+            clients: Vec::new(),
+            chance,
+            clients_left: plan.requests,
             net,
             loops: Vec::new(),
             peers: Vec::new(),
@@ -95,6 +112,10 @@ impl World {
         &self.plan
     }
 
+    pub(crate) fn tally(&self) -> BTreeMap<&'static str, usize> {
+        self.oracle.get().tally.clone()
+    }
+
     pub(crate) fn net(&self) -> &SimNet {
         &self.net
     }
@@ -103,6 +124,9 @@ impl World {
     pub(crate) fn run(&mut self) -> Held {
         for _ in 0..self.plan.steps {
             self.step()?;
+            if self.plan.requests > 0 {
+                self.step_of_clients()?;
+            }
         }
         self.calm_down()?;
         self.shut_down()
@@ -130,6 +154,32 @@ impl World {
             }
             95..=96 => self.rest()?,
             _ => self.wait_for_next(),
+        }
+        Ok(())
+    }
+
+    /// Lets one thing happen that has to do with requests for no upgrade.
+    fn step_of_clients(&mut self) -> Held {
+        match self.chance.draw(60) {
+            0..=19 if !self.clients.is_empty() => {
+                let at = self.chance.draw(self.clients.len());
+                self.clients[at].act(&mut self.chance);
+            }
+            20..=24 if self.clients_left > 0 => {
+                self.clients_left -= 1;
+                let address = self.chance.pick(&self.servers);
+                if let Some(peer) = self.net.try_connect(address) {
+                    let client = Client::new(peer, &self.oracle, &mut self.chance, &self.plan);
+                    self.clients.push(client);
+                }
+            }
+            25..=34 => {
+                let number = self.chance.draw(self.servers.len());
+                self.on_loop(number, App::write_from_outside);
+            }
+            35..=44 => self.turn_any()?,
+            45 => self.rest()?,
+            _ => {}
         }
         Ok(())
     }
@@ -202,8 +252,19 @@ impl World {
             .iter()
             .map(|(end, id)| (*end, hub.connection(*id).map_or(0, |cx| cx.waiting_bytes())))
             .collect();
+        let streams = it.reactor.handler().answers.streams().to_vec();
+        let mut hub = it.reactor.hub();
+        let of_streams: Vec<(usize, usize)> = streams
+            .iter()
+            .map(|(exchange, id)| {
+                (*exchange, hub.connection(*id).map_or(0, |cx| cx.waiting_bytes()))
+            })
+            .collect();
+        let held = hub.held_bytes();
         let mut oracle = self.oracle.get();
         it.checks.after_turn(&self.net, &mut oracle, &waiting);
+        oracle.check_streams(number, &of_streams);
+        oracle.check_held(&self.net, number, held);
         oracle.held()
     }
 
@@ -213,12 +274,17 @@ impl World {
             let due = self.due();
             let busy = (0..self.peers.len()).filter(|it| self.peers[*it].can_act());
             let busy: Vec<_> = busy.collect();
-            if due.len() + busy.len() == 0 {
+            let clients = (0..self.clients.len()).filter(|it| self.clients[*it].can_act());
+            let clients: Vec<_> = clients.collect();
+            let (due_or_busy, all) =
+                (due.len() + busy.len(), due.len() + busy.len() + clients.len());
+            if all == 0 {
                 return self.check_rest();
             }
-            match self.random.draw(due.len() + busy.len()) {
+            match self.random.draw(all) {
                 at if at < due.len() => self.turn(due[at])?,
-                at => self.peers[busy[at - due.len()]].act(&mut self.random),
+                at if at < due_or_busy => self.peers[busy[at - due.len()]].act(&mut self.random),
+                at => self.clients[clients[at - due_or_busy]].act(&mut self.chance),
             }
         }
         Err("it does not come to rest".into())
@@ -230,10 +296,14 @@ impl World {
         if let Some(peer) = self.peers.iter().find(|it| !it.has_all()) {
             return Err(format!("{peer} does not get what was sent to it"));
         }
+        for client in &self.clients {
+            client.check_rest()?;
+        }
         let oracle = self.oracle.get();
         for number in 0..self.loops.len() {
             let until = self.net.sim().of_loop(number).sleeps_until;
             check_sleep(&oracle, number, until)?;
+            oracle.check_sleep_of_requests(number, until)?;
         }
         let pause_bytes = self.plan.limits.outbox_pause_bytes;
         for link in &oracle.links {
@@ -283,13 +353,20 @@ impl World {
         }
         let limits = &self.plan.limits;
         let within = limits.handshake_within + 2 * limits.close_within + SHUTDOWN_WITHIN;
+        // A stream that its client takes nothing of is cut only then.
+        let within = within + limits.pong_within * u32::from(self.plan.requests > 0);
         let until = self.net.sim().now + within + 10 * TICK;
         while !self.loops.iter().all(|it| it.reactor.is_finished()) {
             if self.net.sim().now > until {
                 return Err("a shutdown takes too long".into());
             }
             self.rest()?;
+            let before = self.net.sim().now;
             self.wait_for_next();
+            let finished = self.loops.iter().all(|it| it.reactor.is_finished());
+            if !finished && self.net.sim().now == before {
+                return Err("a shutdown does not end".into());
+            }
         }
         self.check_end()
     }
@@ -308,6 +385,7 @@ impl World {
         if streams + listeners > 0 {
             return Err(format!("{streams} streams and {listeners} listeners are left"));
         }
+        self.check_end_of_requests()?;
         for (number, link) in self.oracle.get().links.iter().enumerate() {
             for (side, end) in link.ends.iter().enumerate() {
                 let begun = end.phase == Phase::Open || side == CLIENT;
@@ -317,5 +395,31 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// All requests have come to an end, and what was counted of them is what there was.
+    fn check_end_of_requests(&mut self) -> Held {
+        for client in &mut self.clients {
+            client.check_end()?;
+        }
+        for (number, it) in self.loops.iter_mut().enumerate() {
+            let hub = it.reactor.hub();
+            let left = (hub.connections(), hub.handshakes(), hub.held_bytes());
+            if left != (0, 0, 0) {
+                return Err(format!("loop {number} is finished, and has {left:?}"));
+            }
+            let counters = hub.counters();
+            let oracle = self.oracle.get();
+            let mine = || oracle.exchanges.iter().filter(|it| it.at == Some(number));
+            let streams = mine().filter(|it| it.phase != Answering::Answered).count();
+            let counted = (counters.requests, counters.streams);
+            if counted != (mine().count() as u64, streams as u64) {
+                return Err(format!("loop {number} has counted {counted:?} requests and streams"));
+            }
+        }
+        let oracle = self.oracle.get();
+        let streaming = oracle.exchanges.iter().position(|it| it.phase == Answering::Streaming);
+        let untold = |it| Err(format!("the end of the stream of request {it} was not told"));
+        streaming.map_or(Ok(()), untold)
     }
 }

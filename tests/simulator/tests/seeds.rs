@@ -1,10 +1,12 @@
 //! Some seeds in every run of the tests, those that once failed, and broken worlds that have to be noticed.
 #![allow(clippy::panic)] // a test may panic
 
-use simulator::net::Broken;
-use simulator::{Options, run};
+use std::collections::BTreeMap;
 
-/// Seeds that once failed, and what was wrong.
+use simulator::net::Broken;
+use simulator::{Options, Outcome, run};
+
+/// Seeds that once failed, and what was wrong. They are worlds of WebSockets only, as they were then.
 const REGRESSIONS: &[(u64, &str)] = &[
     (16, "a handler was told of room although something waited again"),
     (39, "a failed write to a connection that is ending was tried again without end"),
@@ -15,23 +17,61 @@ const REGRESSIONS: &[(u64, &str)] = &[
     (318, "who had been told to end because all hold too much was told so without end"),
 ];
 
+/// The same, of worlds in which there are other requests too.
+const REGRESSIONS_WITH_REQUESTS: &[(u64, &str)] =
+    &[(5, "who was turned away for want of descriptors, and spoke TLS, was told so in the clear")];
+
 /// Seeds that are run with each kind of damage, one of which at least has to show it.
 const SEEDS_BROKEN: u64 = 40;
 
-fn hold(seed: u64) {
-    let outcome = run(seed, Options { lines_max: 40, ..Options::default() });
+fn hold(seed: u64, without_requests: bool) -> Outcome {
+    let outcome = run(seed, Options { lines_max: 40, without_requests, ..Options::default() });
     assert!(outcome.failure.is_none(), "{outcome}");
+    outcome
 }
 
 #[test]
 fn all_promises_hold_for_two_hundred_seeds() {
-    (0..200).for_each(hold);
+    let mut tally: BTreeMap<&str, usize> = BTreeMap::new();
+    for seed in 0..200 {
+        for (what, count) in hold(seed, false).tally {
+            *tally.entry(what).or_default() += count;
+        }
+    }
+    println!("{tally:#?}");
+    for what in [
+        "is asked",
+        "is told to go on",
+        "gets a whole answer",
+        "begins a stream",
+        "gets a chunk",
+        "gets the end",
+        "is told of room",
+        "is held",
+        "takes no more",
+        "ends whole",
+        "ends lost",
+        "ends unread",
+        "ends in overload",
+    ] {
+        assert!(tally.contains_key(what), "no request {what}");
+    }
+}
+
+#[test]
+fn all_promises_hold_for_fifty_seeds_without_requests() {
+    for seed in 0..50 {
+        assert!(hold(seed, true).tally.is_empty());
+    }
 }
 
 #[test]
 fn all_promises_hold_for_the_seeds_that_once_failed() {
     for (seed, _) in REGRESSIONS {
-        hold(*seed);
+        hold(*seed, true);
+    }
+    for (seed, _) in REGRESSIONS_WITH_REQUESTS {
+        hold(*seed, false);
     }
 }
 
@@ -46,7 +86,8 @@ fn a_seed_has_one_trace_and_another_seed_another() {
 
 /// How many of some seeds notice a kind of damage.
 fn noticed(how: Broken) -> usize {
-    let broken = |seed: u64| Options { broken: Some((how, 1 + seed as usize % 7)), lines_max: 0 };
+    let broken =
+        |seed: u64| Options { broken: Some((how, 1 + seed as usize % 7)), ..Options::default() };
     (0..SEEDS_BROKEN).filter(|seed| run(*seed, broken(*seed)).failure.is_some()).count()
 }
 
@@ -62,6 +103,9 @@ fn every_kind_of_broken_world_is_noticed() {
         Broken::Early,
         Broken::StreamKept,
         Broken::MessageTwice,
+        Broken::RequestTwice,
+        Broken::BodyCut,
+        Broken::RoomMissed,
         Broken::CloseTwice,
         Broken::CloseMissed,
     ] {

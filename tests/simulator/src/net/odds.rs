@@ -117,6 +117,12 @@ pub enum Broken {
     StreamKept,
     /// The handler is told of a message twice.
     MessageTwice,
+    /// The handler is asked for the same answer twice.
+    RequestTwice,
+    /// The body of a request lacks its last byte.
+    BodyCut,
+    /// The handler of a stream is not told of room.
+    RoomMissed,
     /// The handler is told of an end twice.
     CloseTwice,
     /// The handler is not told of an end.

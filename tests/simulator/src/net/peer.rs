@@ -20,6 +20,11 @@ impl Peer {
         f(sim.pipes.get_mut(&self.number).expect("a connection"), self.side)
     }
 
+    /// Which connection of the net this is.
+    pub fn number(&self) -> usize {
+        self.number
+    }
+
     /// Writes, whatever room there is.
     pub fn write(&self, bytes: &[u8]) {
         self.with(|pipe, side| pipe.push(side, bytes.iter()));
@@ -61,6 +66,11 @@ impl Peer {
     /// How many bytes wait to be read.
     pub fn pending(&self) -> usize {
         self.with(|pipe, side| pipe.ends[side].inbox.len())
+    }
+
+    /// How many bytes of ours the reactor has not read.
+    pub fn unread(&self) -> usize {
+        self.with(|pipe, side| pipe.ends[1 - side].inbox.len())
     }
 
     /// Looks at what waits to be read.
