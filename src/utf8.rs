@@ -218,4 +218,23 @@ mod tests {
             prop_assert_eq!(assemble(pieces).ok(), String::from_utf8(bytes.clone()).ok());
         }
     }
+
+    #[test]
+    fn a_piece_joins_only_what_was_begun_and_says_how_much_a_character_still_needs() {
+        let mut utf8 = Utf8::default();
+        for (piece, joined, text, missing) in [
+            (&b"abc"[..], None, "abc", 0),
+            (b"d\xC3", None, "d", 1),
+            (b"\xA9e", Some('é'), "e", 0),
+            (b"\xE2", None, "", 2),
+            (b"\x82", None, "", 1),
+            (b"\xAC", Some('€'), "", 0),
+            (b"\xF0", None, "", 3),
+            (b"\x9F\x98", None, "", 1),
+            (b"\x80z\xF0\x9F", Some('😀'), "z", 2),
+        ] {
+            assert_eq!(utf8.feed(piece), Ok(Valid { joined, text }), "{piece:x?}");
+            assert_eq!((utf8.missing(), utf8.is_complete()), (missing, missing == 0), "{piece:x?}");
+        }
+    }
 }
