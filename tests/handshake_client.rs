@@ -376,6 +376,14 @@ fn other_answers_are_handed_to_the_caller_with_their_fields() {
         let location = Some("wss://b/c".to_owned());
         assert_eq!(refused(&[bytes.as_slice(), b"abc"].concat()), (status, location));
     }
+    for (location, said) in [
+        ("Location: wss://b/c", "it answered 302, and points to wss://b/c"),
+        ("Location: \u{9b}31m", "it answered 302, and points to \\u{9b}31m"),
+        ("Content-Length: 0", "it answered 302"),
+    ] {
+        let error = run_cut_anywhere("302", &lines(["HTTP/1.1 302 a", location])).unwrap_err();
+        assert!(error.to_string().ends_with(said), "{error}");
+    }
     let Err(AnswerError::Refused(answer)) = run_cut_anywhere(
         "401",
         &lines([
