@@ -73,12 +73,14 @@
 //! [`close_within`](crate::Limits::close_within), and so does a stream that the peer does not end. A plain request that
 //! is answered by a [stream](crate::reactor::Answer::Stream) has no end of its own: it ends with the client, with the
 //! application, or where the client takes nothing of what waits for [`pong_within`](crate::Limits::pong_within). While
-//! a handler has [paused](crate::reactor::Context::pause_reading) a connection, its peer's silence does not count.
-//! Deadlines are never early, and at most one tick of 8 ms and one turn late.
+//! a handler has [paused](crate::reactor::Context::pause_reading) a connection, its peer's silence does not count,
+//! unless it takes nothing of what waits for it. Deadlines are never early, and at most one tick of 8 ms and one turn
+//! late.
 //!
 //! `attacks::connections::a_head_of_one_byte_at_a_time_that_never_ends`,
 //! `attacks::connections::peers_that_are_silent_or_half_open_or_never_answer_a_close`,
 //! `reactor::pausing::the_silence_of_a_paused_peer_does_not_count_and_does_again_when_it_is_resumed`,
+//! `reactor::pausing::two_that_hold_each_other_back_and_take_nothing_are_cut_in_time`,
 //! `reactor::bodies::a_body_that_does_not_come_in_time_is_408_and_holds_nothing_any_more`,
 //! `reactor::streams::a_client_that_is_gone_is_told_once`,
 //! `reactor::streams::a_peer_that_never_reads_is_cut_by_the_limit_or_in_time`.

@@ -112,7 +112,8 @@ impl<'a, S> Context<'a, S> {
     /// [`on_drain`](super::Handler::on_drain):
     ///
     /// ```
-    /// use tautline::{Message, reactor::{ConnectionId, Context, Handler, SendStatus}};
+    /// use tautline::reactor::{Closed, ConnectionId, Context, Handler, SendStatus};
+    /// use tautline::{CloseCode, Message};
     ///
     /// /// What one of the two says, the other one gets, as fast as that one reads.
     /// struct Pipe;
@@ -133,11 +134,19 @@ impl<'a, S> Context<'a, S> {
     ///             other.resume_reading();
     ///         }
     ///     }
+    ///
+    ///     fn on_close(&mut self, cx: &mut Context<'_, Self::Session>, _closed: &Closed) {
+    ///         // It may be paused, and nobody else would resume it.
+    ///         if let Some(mut other) = cx.session().and_then(|id| cx.connection(id)) {
+    ///             other.close(CloseCode::GOING_AWAY, "the other one has left");
+    ///         }
+    ///     }
     /// }
     /// ```
     ///
-    /// While it lasts, the peer's silence and its end are not noticed, unless something cannot be sent to it: who pauses
-    /// has to resume. Closing resumes by itself.
+    /// While it lasts, the peer's pings are not answered, and its silence and its end are not noticed, unless something
+    /// waits for it, which it has to take as any other peer has: who pauses has to resume. Closing resumes by itself;
+    /// what is closing already, or is no WebSocket, is not paused.
     pub fn pause_reading(&mut self) {
         self.world.pause_reading(self.id);
     }
@@ -294,8 +303,10 @@ impl<'a, S> Hub<'a, S> {
     }
 
     /// Ends the loop: nothing more is accepted, each connection is closed with 1001, or its answer finished, one after
-    /// the other over the time given, so that they do not all come back at once. Once the last one has ended, at most
-    /// [`close_within`](crate::Limits::close_within) after that time, [`run`](super::Reactor::run) returns.
+    /// the other over the time given, so that they do not all come back at once. Once the last one has ended,
+    /// [`run`](super::Reactor::run) returns. Its peer has [`close_within`](crate::Limits::close_within) to answer, and
+    /// as long again to end the stream; who gets an answer, first [`pong_within`](crate::Limits::pong_within) to take
+    /// some of it.
     ///
     /// Where it was asked for before, it ends at the earlier of both times: a second signal can hurry it.
     pub fn shutdown(&mut self, within: Duration) {

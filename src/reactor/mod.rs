@@ -417,14 +417,20 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             self.read_later(id);
         }
         let Some(slot) = self.world.slots.get_mut(id) else { return };
-        let paused = slot.paused;
+        let (paused, excused) = (slot.paused, slot.is_excused());
         let due = match &mut slot.state {
             // Only a pause is over.
             State::Opening { until } | State::Ending { until } if *until > now => Due::Nothing,
             State::Opening { .. } => return self.handshake_timed_out(id),
             State::Ending { .. } => return self.world.mark_dirty(id),
-            State::Open { .. } if paused => Due::Nothing,
-            State::Open { deadlines, .. } => deadlines.expire(now, &self.world.limits),
+            State::Open { .. } if excused => Due::Nothing,
+            State::Open { deadlines, .. } => {
+                if paused {
+                    // Only what it does not take counts.
+                    deadlines.message(now);
+                }
+                deadlines.expire(now, &self.world.limits)
+            }
             State::Streaming(stream) => {
                 if stream.stalled_at.is_some_and(|at| at <= now) {
                     self.world.cut(id, Closed::NotReading);

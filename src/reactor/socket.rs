@@ -394,7 +394,13 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                     self.read_later(id);
                 }
             }
-            State::Open { .. } => slot.queued = true,
+            State::Open { .. } => {
+                slot.queued = true;
+                if slot.paused {
+                    // It may be silent, but has to take what waits.
+                    self.world.schedule(id);
+                }
+            }
             State::Streaming(_) => {
                 self.world.stream_was_written(id, waits);
                 if self.world.corked != Some(id) && self.may_read(id) {

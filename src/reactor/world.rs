@@ -166,11 +166,15 @@ impl<S> Slot<S> {
     fn deadline(&self, limits: &Limits) -> Option<Instant> {
         match &self.state {
             State::Opening { until } | State::Ending { until } => Some(*until),
-            // It is not heard, so its silence does not count.
-            State::Open { .. } if self.paused => None,
+            State::Open { .. } if self.is_excused() => None,
             State::Open { deadlines, .. } => deadlines.next(limits),
             State::Streaming(stream) => stream.stalled_at,
         }
+    }
+
+    /// Whether its peer's silence says nothing: it is not heard, and nothing waits for it to take.
+    pub(super) fn is_excused(&self) -> bool {
+        self.paused && !self.blocked
     }
 
     /// Whether the handler can say something on it: it is open, or being answered by a stream.
@@ -295,12 +299,12 @@ impl<S> World<S> {
     /// A close frame went to the peer: its answer has a deadline, and is read in any case.
     fn closing(&mut self, id: ConnectionId) {
         let now = self.now;
-        self.resume_reading(id);
         if let Some(State::Open { sender, deadlines }) =
             self.slots.get_mut(id).map(|it| &mut it.state)
             && sender.is_closed()
         {
             deadlines.closing(now);
+            self.resume_reading(id);
             self.schedule(id);
         }
     }
@@ -432,11 +436,15 @@ impl<S> World<S> {
 
     /// Takes no further message from a connection that is open and not closing, until it is resumed.
     pub(super) fn pause_reading(&mut self, id: ConnectionId) {
+        let now = self.now;
         if let Some(slot) = self.slots.get_mut(id)
-            && let State::Open { sender, .. } = &slot.state
+            && let State::Open { sender, deadlines } = &mut slot.state
             && !sender.is_closed()
+            && !std::mem::replace(&mut slot.paused, true)
         {
-            slot.paused = true;
+            // Its answer to a ping may be what is not read now.
+            deadlines.heard(now);
+            self.schedule(id);
         }
     }
 

@@ -238,6 +238,58 @@ fn a_second_shutdown_hurries_the_first_and_does_not_slow_it_down() {
 }
 
 #[test]
+fn a_shutdown_over_any_time_takes_few_turns_and_can_be_hurried_often() {
+    let nanosecond = Duration::from_nanos(1);
+    for within in [Duration::ZERO, nanosecond, Duration::from_secs(3), Duration::MAX] {
+        for connections in [0, 1, 7] {
+            let mut world = World::new(Limits::default());
+            let peers: Vec<_> = (0..connections).map(|_| world.open()).collect();
+            let stream = world.net.connect(ADDRESS);
+            stream.write(b"GET /stream HTTP/1.1\r\nHost: example\r\n\r\n");
+            world.run();
+            let handle = world.reactor.handle();
+            for within in [Duration::MAX, within] {
+                handle.shutdown(within).unwrap();
+                world.reactor.turn(Some(Duration::ZERO)).unwrap();
+            }
+            if within == Duration::MAX {
+                world.pass(Duration::from_secs(86_400));
+                peers.iter().for_each(|peer| peer.write(&frame(0x8A, b"")));
+            }
+            // These change nothing.
+            for within in [Duration::from_secs(3), Duration::MAX, Duration::from_secs(9)] {
+                world.reactor.hub().shutdown(within);
+                world.reactor.turn(Some(Duration::ZERO)).unwrap();
+            }
+            peers.iter().for_each(Peer::end);
+            stream.end();
+            let from = world.net.sim().now;
+            let mut turns = 0;
+            while !world.reactor.is_finished() {
+                turns += 1;
+                assert!(turns < 100, "{within:?}, {connections}");
+                world.reactor.turn(Some(Duration::from_secs(9))).unwrap();
+            }
+            assert!(world.net.sim().now - from < Duration::from_secs(9));
+            assert_eq!(world.net.open_streams(), 0);
+        }
+    }
+}
+
+#[test]
+fn the_last_peer_of_a_shutdown_has_its_time_to_answer_and_to_end_the_stream() {
+    let mut world = World::new(Limits::default());
+    let peer = world.open();
+    world.reactor.hub().shutdown(Duration::ZERO);
+    world.pass(Duration::from_millis(4_900));
+    peer.write(&frame(0x88, &close_frame(1001, "")));
+    world.pass(Duration::from_millis(4_900));
+    assert!(!world.reactor.is_finished());
+    world.pass(Duration::from_millis(200));
+    assert!(world.reactor.is_finished());
+}
+
+#[test]
 fn a_shutdown_that_a_handler_asks_for_does_not_wait_for_an_event() {
     let mut world = World::new(Limits::default());
     world.reactor.hub().shutdown(Duration::ZERO);

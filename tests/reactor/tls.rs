@@ -141,6 +141,28 @@ fn an_answer_that_is_a_stream_goes_over_tls_and_so_does_the_body_of_its_request(
 }
 
 #[test]
+fn what_waits_of_a_paused_connection_is_handled_before_the_end_that_tls_has_told() {
+    for seed in 0..6 {
+        let mut world = world(seed, seed % 2 == 0, 20_000);
+        let mut peer = TlsPeer::connect(&world.net, rustls::ALL_VERSIONS);
+        peer.open(&mut world.reactor, 20_000);
+        peer.send(&[text("pause"), text("first"), frame(0x82, &[b'x'; 9_000])].concat());
+        peer.tls.send_close_notify();
+        for _ in 0..100 {
+            peer.exchange(&mut world.reactor, 20_000);
+        }
+        assert_eq!((peer.plain.len(), world.journal().len()), (0, 1), "seed {seed}");
+        let id = world.reactor.handler().ids[0];
+        world.reactor.hub().connection(id).unwrap().resume_reading();
+        let wanted = [plain(0x81, b"first"), plain(0x82, &[b'x'; 9_000])].concat();
+        peer.expect(&mut world.reactor, 20_000, &wanted);
+        world.run();
+        assert!(world.journal()[1].starts_with("close 1006"), "{:?}", world.journal());
+        assert_eq!(world.net.open_streams(), 0);
+    }
+}
+
+#[test]
 fn who_is_turned_away_for_want_of_descriptors_is_told_nothing_that_is_no_tls() {
     for (secure, said) in [(true, &b""[..]), (false, b"HTTP/1.1 503 ")] {
         let mut world =

@@ -26,6 +26,8 @@ pub(crate) struct App {
     pub(crate) number: usize,
     pub(crate) oracle: Shared,
     random: Random,
+    /// The source of chance for pauses.
+    pub(crate) pausing: Random,
     pub(crate) plan: Rc<Plan>,
     /// Where the servers are.
     servers: Vec<SocketAddr>,
@@ -62,6 +64,7 @@ impl App {
             number,
             oracle: oracle.clone(),
             answers: Answers::new(random.apart()),
+            pausing: random.apart().apart(),
             random,
             plan: Rc::clone(plan),
             servers: servers.to_vec(),
@@ -73,6 +76,11 @@ impl App {
     /// Connections that are open, as this handler knows them.
     pub(crate) fn open(&self) -> &[(EndId, ConnectionId)] {
         &self.open
+    }
+
+    /// Whether nothing new is begun any more.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// Makes a connection to a server, to any of those there are.
@@ -113,7 +121,7 @@ impl App {
         }
     }
 
-    fn end(cx: &mut Cx<'_>) -> EndId {
+    pub(crate) fn end(cx: &mut Cx<'_>) -> EndId {
         cx.session().end.expect("a connection that is open has its number")
     }
 
@@ -237,7 +245,7 @@ impl App {
         cx.set_delivery(if parts { Delivery::Parts } else { Delivery::Whole });
     }
 
-    fn close(&mut self, cx: &mut Cx<'_>) {
+    pub(crate) fn close(&mut self, cx: &mut Cx<'_>) {
         let id = Self::end(cx);
         let code = CODES + self.random.draw(900) as u16;
         let status = cx.close(CloseCode::new(code).expect("a code of ours"), "application");
@@ -296,6 +304,7 @@ impl Handler for App {
         self.open.push((id, cx.id()));
         self.oracle.get().opened(id, self.number);
         self.act(cx, true);
+        self.hold_back(cx);
     }
 
     fn on_message(&mut self, cx: &mut Cx<'_>, message: Message<'_>) {
@@ -304,6 +313,7 @@ impl Handler for App {
         self.received(id, message.as_bytes(), matches!(message, Message::Text(_)));
         self.act(cx, true);
         self.write_to_any(cx);
+        self.hold_back(cx);
     }
 
     fn on_part(&mut self, cx: &mut Cx<'_>, part: Part<'_>) {
@@ -317,12 +327,14 @@ impl Handler for App {
             self.received(id, &whole, matches!(part.data, Message::Text(_)));
             self.act(cx, true);
         }
+        self.hold_back(cx);
     }
 
     fn on_pong(&mut self, cx: &mut Cx<'_>, _: &[u8]) {
         let id = Self::end(cx);
         self.oracle.get().told(id, "a pong");
         self.act(cx, true);
+        self.hold_back(cx);
     }
 
     fn on_drain(&mut self, cx: &mut Cx<'_>) {
@@ -335,6 +347,7 @@ impl Handler for App {
             self.oracle.get().fail(format!("{id:?} is told of room, and something waits"));
         }
         self.act(cx, false);
+        self.hold_back(cx);
     }
 
     fn on_close(&mut self, cx: &mut Cx<'_>, closed: &Closed) {

@@ -143,6 +143,7 @@ fn check_times(oracle: &mut Oracle, id: EndId, now: Instant) {
     let pipe = oracle.links[id.0].pipe;
     let heard = pipe.and_then(|pipe| oracle.net.sim().heard_at(pipe, id.1 == CLIENT));
     let shutting_down = oracle.shutting_down;
+    oracle.check_pause(id, heard.map(|it| it.0));
     let end = oracle.end(id);
     let late = match end.phase {
         Phase::New if id.1 == CLIENT => {
@@ -155,16 +156,23 @@ fn check_times(oracle: &mut Oracle, id: EndId, now: Instant) {
         }
         Phase::Open if shutting_down => None,
         Phase::Open => {
-            let latest = [end.told_at, heard.map(|it| it.0), heard.map(|it| it.1)];
+            let paused = end.pause.lasts;
+            // Who is paused is not heard: it only has to take what waits for it, and is asked for nothing else.
+            let told_at = if paused { end.pause.changed_at } else { end.told_at };
+            let latest = [told_at, heard.map(|it| it.0), heard.map(|it| it.1)];
             let latest = latest.into_iter().flatten().max();
             if latest > end.heard_at {
                 (end.heard_at, end.asked_at) = (latest, None);
             }
+            let counts = !paused || passed(end.pause.stuck_at, Duration::ZERO);
             let asks = limits.ping_after.is_some_and(|it| passed(end.heard_at, it));
-            if asks && end.asked_at.is_none() {
+            if asks && counts && end.asked_at.is_none() {
                 end.asked_at = Some(now);
+            } else if !counts {
+                end.asked_at = None;
             }
-            if limits.idle_after.is_some_and(|it| passed(end.message_at, it)) {
+            let idle = limits.idle_after.is_some_and(|it| passed(end.message_at, it));
+            if idle && !paused {
                 end.closing_at = Some(now);
             }
             let late = end.closing_at.is_none() && passed(end.asked_at, limits.pong_within);

@@ -37,6 +37,11 @@ impl Oracle {
         let link = &self.links[id.0];
         let (end, other) = (&link.ends[id.1], &link.ends[1 - id.1]);
         match closed {
+            Closed::Agreed { .. } | Closed::Violation(_) | Closed::Unanswered
+                if end.pause.lasts && !self.shutting_down =>
+            {
+                Err("it is paused".into())
+            }
             Closed::Agreed { code, .. } => {
                 if let Some(missing) = other.ledger.missing() {
                     return Err(format!("{missing:?} has not arrived"));
@@ -58,7 +63,11 @@ impl Oracle {
                 let pipe = link.pipe;
                 let heard = pipe.and_then(|it| self.net.sim().heard_at(it, id.1 == CLIENT));
                 let within = limits.ping_after.unwrap_or_default() + limits.pong_within;
-                ensure(!self.is_within(heard.map(|(read, _)| read), within), "too early")
+                ensure(!self.is_within(heard.map(|(read, _)| read), within), "too early")?;
+                ensure(!self.is_within(end.pause.changed_at, within), "too early for its pause")?;
+                // Of what TLS has encrypted already, nothing is known.
+                let takes = end.pause.lasts && end.waiting == 0 && !self.secure;
+                ensure(!takes, "it is paused, and nothing waits for it")
             }
             Closed::Unanswered => {
                 let closing_at = end.closing_at.filter(|_| end.code.is_some());

@@ -23,6 +23,8 @@
 //! - The body of a request reaches its handler once, and exactly; one that is over the limit never does. What was
 //!   accepted of a stream arrives in order, in valid chunks and with one end, or the loss of it is told; nothing
 //!   follows the end. A handler that was told to stop is told of room.
+//! - Of a connection that is paused nothing is read and nothing told, and its peer's silence does not count, unless it
+//!   takes nothing of what waits for it; resumed, or closed, it is read on.
 //! - Each connection that was opened, or was to be made, ends once, for a reason that there was; nothing is told after
 //!   it.
 //! - When nothing more happens at a time, everything that was accepted has arrived: no edge was forgotten.
@@ -46,6 +48,7 @@ mod ledger;
 mod message;
 pub mod net;
 mod oracle;
+mod pauses;
 mod peers;
 mod plan;
 mod requests;
@@ -69,6 +72,8 @@ pub struct Options {
     pub lines_max: usize,
     /// WebSockets only: the world as it was before there were other requests.
     pub without_requests: bool,
+    /// Nothing is paused: the world as it was before that could be done.
+    pub without_pauses: bool,
 }
 
 /// What came of a run.
@@ -84,10 +89,10 @@ pub struct Outcome {
     pub lines: Vec<Line>,
     /// The promise that did not hold, if one did not.
     pub failure: Option<String>,
-    /// How often what has happened to requests and their answers.
+    /// How often what has happened to requests and their answers, and to pauses.
     pub tally: BTreeMap<&'static str, usize>,
-    /// It was run without requests.
-    pub without_requests: bool,
+    /// What it was run without.
+    pub options: Options,
 }
 
 /// Runs the world of a seed, on a thread of its own: what a thread has kept from another run would show in this one.
@@ -113,8 +118,7 @@ fn run_here(seed: u64, options: Options) -> Outcome {
     }
     let sim = net.sim();
     let (trace, lines) = (sim.trace.hash(), sim.trace.lines().copied().collect());
-    let without_requests = options.without_requests;
-    Outcome { seed, plan, trace, lines, failure, tally, without_requests }
+    Outcome { seed, plan, trace, lines, failure, tally, options }
 }
 
 impl fmt::Display for Outcome {
@@ -127,8 +131,9 @@ impl fmt::Display for Outcome {
             Some(why) => {
                 writeln!(f, "seed {}: {why}", self.seed)?;
                 write!(f, "again: cargo run --release -p simulator -- --seed {}", self.seed)?;
-                let without = if self.without_requests { " --without-requests" } else { "" };
-                write!(f, "{without}")
+                let Options { without_requests, without_pauses, .. } = self.options;
+                f.write_str(if without_requests { " --without-requests" } else { "" })?;
+                f.write_str(if without_pauses { " --without-pauses" } else { "" })
             }
         }
     }

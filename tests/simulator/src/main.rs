@@ -9,14 +9,16 @@ use simulator::{Options, run};
 const USAGE: &str = "\
 Runs the event loop of tautline in simulated worlds, and checks its promises.
 
-Usage: simulator [--seeds N] [--from K] [--without-requests]
-       simulator --seed K [--without-requests]
+Usage: simulator [--seeds N] [--from K] [--without-requests] [--without-pauses]
+       simulator --seed K [--without-requests] [--without-pauses]
 
   --seeds N   how many worlds (default 1000)
   --from K    the seed of the first one (default 0)
   --seed K    this one only, with all that happens in it
   --without-requests
               with WebSockets only, and no other requests
+  --without-pauses
+              with applications that pause nothing
   --help      this text
 
 The exit status is 0 when all promises held, 1 when one did not, and 2 when the
@@ -70,6 +72,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Task, String> {
             "--from" => from = number()?,
             "--seed" => only = Some(number()?),
             "--without-requests" => options.without_requests = true,
+            "--without-pauses" => options.without_pauses = true,
             other => return Err(format!("there is no option {other}")),
         }
     }

@@ -11,6 +11,7 @@ use tautline::{Limits, SendError};
 use crate::ledger::Ledger;
 use crate::message::Stamp;
 use crate::net::SimNet;
+use crate::pauses::Pause;
 use crate::plan::Plan;
 use crate::requests::Exchange;
 
@@ -79,6 +80,8 @@ pub(crate) struct End {
     /// When it was last heard, and by when it surely asked whether the peer lives.
     pub(crate) heard_at: Option<Instant>,
     pub(crate) asked_at: Option<Instant>,
+    /// Whether it is paused.
+    pub(crate) pause: Pause,
     /// It has ended, and its handler has to be told in this turn.
     pub(crate) must_close: bool,
     /// Bytes that waited after the last turn, and that were made since.
@@ -199,6 +202,7 @@ impl Oracle {
             let end = self.end(id);
             end.ledger.closed = true;
             (end.closing_at, end.code) = (Some(now), Some(code));
+            self.resumed(id);
         }
     }
 
@@ -208,6 +212,10 @@ impl Oracle {
         let now = self.now();
         let phase = self.end(id).phase;
         self.end(id).told_at = Some(now);
+        let paused = self.end(id).pause.lasts && !self.shutting_down;
+        if paused && what != "room" {
+            self.fail(format!("{id:?} is told of {what}, and is paused"));
+        }
         if phase != Phase::Open {
             self.fail(format!("{id:?} is told of {what}, and is {phase:?}"));
         }

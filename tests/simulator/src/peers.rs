@@ -117,7 +117,9 @@ impl Raw {
     /// Whether it has something to do, and can, without anything new.
     pub(crate) fn can_act(&self) -> bool {
         let reads = self.reads() && self.peer.pending() > 0;
-        reads || !self.out.is_empty() && self.peer.has_room()
+        // Who has ended its direction writes no more, which a server that is paused does not see.
+        let over = self.ended && self.oracle.get().end((self.link, SERVER)).pause.lasts;
+        reads || !self.out.is_empty() && self.peer.has_room() && !over
     }
 
     /// Says something new, as it is drawn.

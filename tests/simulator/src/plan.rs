@@ -52,6 +52,8 @@ pub struct Plan {
     pub chunks: usize,
     /// Bytes of the longest chunk that is drawn.
     pub chunk_bytes_max: usize,
+    /// How often, in a thousand, an application pauses or resumes a connection in an event.
+    pub pauses: u16,
 }
 
 impl Plan {
@@ -81,6 +83,7 @@ impl Plan {
             requests: 0,
             chunks: 0,
             chunk_bytes_max: 0,
+            pauses: 0,
         }
     }
 

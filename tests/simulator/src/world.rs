@@ -42,6 +42,8 @@ pub(crate) struct World {
     clients: Vec<Client>,
     chance: Random,
     clients_left: usize,
+    /// The source of chance for pauses.
+    pausing: Random,
 }
 
 struct Loop {
@@ -59,8 +61,12 @@ impl World {
         let mut plan = Plan::new(&mut random);
         // Another source of chance, so that all else stays what it is without them.
         let mut chance = random.apart();
+        let mut pausing = chance.apart();
         if !options.without_requests {
             plan.add_requests(&mut chance);
+        }
+        if !options.without_pauses {
+            plan.add_pauses(&mut pausing);
         }
         let plan = Rc::new(plan);
         let net = SimNet::new(random.number());
@@ -79,6 +85,7 @@ impl World {
             clients: Vec::new(),
             chance,
             clients_left: plan.requests,
+            pausing,
             net,
             loops: Vec::new(),
             peers: Vec::new(),
@@ -126,6 +133,9 @@ impl World {
             self.step()?;
             if self.plan.requests > 0 {
                 self.step_of_clients()?;
+            }
+            if self.plan.pauses > 0 {
+                self.step_of_pauses();
             }
         }
         self.calm_down()?;
@@ -182,6 +192,16 @@ impl World {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Lets something be paused or resumed from outside of any event.
+    fn step_of_pauses(&mut self) {
+        let number = self.pausing.draw(self.loops.len());
+        match self.pausing.draw(60) {
+            0 | 1 => self.on_loop(number, App::pause_any),
+            2..=5 => self.on_loop(number, App::resume_any),
+            _ => {}
+        }
     }
 
     /// Posts a task to a loop, as another thread does.
@@ -313,10 +333,18 @@ impl World {
                 continue;
             }
             for side in [CLIENT, SERVER] {
+                let (end, other) = (&link.ends[side], &link.ends[1 - side]);
+                // Who is paused takes nothing, and may keep its peer from sending, which then reads no further.
+                if other.pause.lasts || end.pause.lasts && other.waiting > pause_bytes {
+                    continue;
+                }
                 if let Some(next) = link.ends[side].ledger.next() {
                     return Err(format!("all is at rest, and {next:?} has not arrived"));
                 }
             }
+        }
+        if let Some(id) = oracle.closes_without_end(|end| end.ledger.closed) {
+            return Err(format!("all is at rest, and {id:?} has closed and not ended"));
         }
         oracle.held()
     }
@@ -335,6 +363,9 @@ impl World {
         self.net.sim().odds = Odds::CALM;
         for number in 0..self.loops.len() {
             self.on_loop(number, App::finish_parts);
+            if self.plan.pauses > 0 {
+                self.on_loop(number, App::resume_all);
+            }
         }
         self.rest()?;
         for _ in 0..20 {
@@ -346,6 +377,10 @@ impl World {
 
     /// All loops end, and nothing is left.
     fn shut_down(&mut self) -> Held {
+        if self.plan.pauses > 0 {
+            (0..self.loops.len()).for_each(|number| self.on_loop(number, App::pause_some));
+            self.rest()?;
+        }
         self.oracle.get().shutting_down = true;
         for it in &mut self.loops {
             it.reactor.hub().shutdown(SHUTDOWN_WITHIN);
@@ -355,6 +390,7 @@ impl World {
         let within = limits.handshake_within + 2 * limits.close_within + SHUTDOWN_WITHIN;
         // A stream that its client takes nothing of is cut only then.
         let within = within + limits.pong_within * u32::from(self.plan.requests > 0);
+        let all_closed_at = self.net.sim().now + SHUTDOWN_WITHIN + TICK;
         let until = self.net.sim().now + within + 10 * TICK;
         while !self.loops.iter().all(|it| it.reactor.is_finished()) {
             if self.net.sim().now > until {
@@ -362,6 +398,11 @@ impl World {
             }
             self.rest()?;
             let before = self.net.sim().now;
+            if before >= all_closed_at
+                && let Some(id) = self.oracle.get().closes_without_end(|_| true)
+            {
+                return Err(format!("{id:?} is shut down, and does not end"));
+            }
             self.wait_for_next();
             let finished = self.loops.iter().all(|it| it.reactor.is_finished());
             if !finished && self.net.sim().now == before {

@@ -21,25 +21,41 @@ const REGRESSIONS: &[(u64, &str)] = &[
 const REGRESSIONS_WITH_REQUESTS: &[(u64, &str)] =
     &[(5, "who was turned away for want of descriptors, and spoke TLS, was told so in the clear")];
 
+const WITHOUT_PAUSES: Options =
+    Options { broken: None, lines_max: 0, without_requests: false, without_pauses: true };
+const WITHOUT_ALL: Options = Options { without_requests: true, ..WITHOUT_PAUSES };
+
 /// Seeds that are run with each kind of damage, one of which at least has to show it.
 const SEEDS_BROKEN: u64 = 40;
 
-fn hold(seed: u64, without_requests: bool) -> Outcome {
-    let outcome = run(seed, Options { lines_max: 40, without_requests, ..Options::default() });
+fn hold(seed: u64, without: Options) -> Outcome {
+    let outcome = run(seed, Options { lines_max: 40, ..without });
     assert!(outcome.failure.is_none(), "{outcome}");
     outcome
 }
 
-#[test]
-fn all_promises_hold_for_two_hundred_seeds() {
+/// Runs two hundred seeds, in which all of this has to happen.
+fn hold_two_hundred(without: Options, happens: &[&str]) {
     let mut tally: BTreeMap<&str, usize> = BTreeMap::new();
     for seed in 0..200 {
-        for (what, count) in hold(seed, false).tally {
+        for (what, count) in hold(seed, without).tally {
             *tally.entry(what).or_default() += count;
         }
     }
     println!("{tally:#?}");
-    for what in [
+    for what in happens {
+        assert!(tally.contains_key(what), "nothing {what}");
+    }
+}
+
+#[test]
+fn all_promises_hold_for_two_hundred_seeds() {
+    hold_two_hundred(Options::default(), &["is paused", "is resumed", "waits in a pause"]);
+}
+
+#[test]
+fn all_promises_hold_for_two_hundred_seeds_without_pauses() {
+    let of_requests = [
         "is asked",
         "is told to go on",
         "gets a whole answer",
@@ -53,25 +69,24 @@ fn all_promises_hold_for_two_hundred_seeds() {
         "ends lost",
         "ends unread",
         "ends in overload",
-    ] {
-        assert!(tally.contains_key(what), "no request {what}");
-    }
+    ];
+    hold_two_hundred(WITHOUT_PAUSES, &of_requests);
 }
 
 #[test]
-fn all_promises_hold_for_fifty_seeds_without_requests() {
+fn all_promises_hold_for_fifty_seeds_without_requests_and_pauses() {
     for seed in 0..50 {
-        assert!(hold(seed, true).tally.is_empty());
+        assert!(hold(seed, WITHOUT_ALL).tally.is_empty());
     }
 }
 
 #[test]
 fn all_promises_hold_for_the_seeds_that_once_failed() {
     for (seed, _) in REGRESSIONS {
-        hold(*seed, true);
+        hold(*seed, WITHOUT_ALL);
     }
     for (seed, _) in REGRESSIONS_WITH_REQUESTS {
-        hold(*seed, false);
+        hold(*seed, WITHOUT_PAUSES);
     }
 }
 
@@ -106,6 +121,8 @@ fn every_kind_of_broken_world_is_noticed() {
         Broken::RequestTwice,
         Broken::BodyCut,
         Broken::RoomMissed,
+        Broken::PauseMissed,
+        Broken::ResumeMissed,
         Broken::CloseTwice,
         Broken::CloseMissed,
     ] {

@@ -123,6 +123,10 @@ pub enum Broken {
     BodyCut,
     /// The handler of a stream is not told of room.
     RoomMissed,
+    /// A connection that is to be paused is not.
+    PauseMissed,
+    /// One that is to be resumed is not.
+    ResumeMissed,
     /// The handler is told of an end twice.
     CloseTwice,
     /// The handler is not told of an end.
