@@ -182,3 +182,24 @@ fn a_connection_that_is_made_offers_compression_and_uses_it() {
     let answers = frames::unmasked(&peer.read(), Role::Client);
     assert_eq!(answers, [(0x81, b"Hello".to_vec()), (0x81, b"Hello".to_vec())]);
 }
+
+#[test]
+fn an_unfinished_compressed_message_counts_with_what_inflates_it() {
+    let mut world = World::compressing();
+    let mut client = world.open_client("/chat", Some(Deflate::default()));
+    assert_eq!(world.reactor.hub().held_bytes(), 0);
+    let text = long("unfinished");
+    let part = Part { data: Message::Text(&text), last: false };
+    let mut out = Vec::new();
+    client.connection.send_part(part.compressed(), &mut out).unwrap();
+    client.peer.write(&out);
+    world.run();
+    let held = world.reactor.hub().held_bytes();
+    assert!((112 * 1024..128 * 1024).contains(&held), "{held} bytes");
+    let end = Part { data: Message::Text(""), last: true };
+    let mut out = Vec::new();
+    client.connection.send_part(end, &mut out).unwrap();
+    client.peer.write(&out);
+    world.run();
+    assert!(world.reactor.hub().held_bytes() < 64 * 1024, "only the text that is referred to");
+}
