@@ -173,3 +173,30 @@ fn lend<B: Default>(
 fn grown(needed: usize, length: usize, bytes_max: usize) -> usize {
     if needed <= length { length } else { needed.max(bytes_max.min(length.saturating_mul(2))) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thread_keeps_four_mebibytes_of_texts_and_data_and_not_more() {
+        for text in [false, true] {
+            let (limit, piece) = (1024 * 1024, vec![b'a'; 1024 * 1024]);
+            let mut all: Vec<_> = (0..6).map(|_| Gathered::default()).collect();
+            for gathered in &mut all {
+                if text {
+                    gathered.push_text(&piece, &mut Utf8::default(), limit).unwrap();
+                } else {
+                    gathered.push_data(&piece, limit);
+                }
+            }
+            all.iter_mut().for_each(Gathered::give_back);
+            IDLE.with(|idle| {
+                let Idle { texts, data, bytes } = idle.take();
+                let kept: usize =
+                    texts.iter().map(String::capacity).chain(data.iter().map(Vec::len)).sum();
+                assert_eq!((kept, bytes), (KEPT_BYTES_MAX, KEPT_BYTES_MAX), "text: {text}");
+            });
+        }
+    }
+}

@@ -97,3 +97,16 @@ impl WindowBits {
         1 << self.0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn levels_and_window_bits_are_what_they_were_made_of_within_their_limits() {
+        let levels: Vec<_> = (0..=u8::MAX).filter_map(Level::new).map(Level::get).collect();
+        let bits: Vec<_> = (0..=u8::MAX).filter_map(WindowBits::new).map(WindowBits::get).collect();
+        assert_eq!(levels, [1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(bits, [9, 10, 11, 12, 13, 14, 15]);
+    }
+}

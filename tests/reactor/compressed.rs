@@ -184,6 +184,34 @@ fn a_connection_that_is_made_offers_compression_and_uses_it() {
 }
 
 #[test]
+fn an_unfinished_compressed_message_counts_with_what_inflates_it_and_what_it_refers_to() {
+    let mut world = World::compressing();
+    let before = "a text that both ends keep ".repeat(200);
+    let held = [false, true].map(|has_history| {
+        let mut client = world.open_client("/chat", Some(with_context()));
+        let mut kept = 0;
+        if has_history {
+            client.say(&before);
+            world.run();
+            // What came, and what was sent back.
+            kept = world.reactor.hub().held_bytes();
+            assert!(kept > before.len(), "{kept} bytes");
+        }
+        let text = long("unfinished");
+        let part = Part { data: Message::Text(&text), last: false };
+        let mut out = Vec::new();
+        client.connection.send_part(part.compressed(), &mut out).unwrap();
+        client.peer.write(&out);
+        world.run();
+        let held = world.reactor.hub().held_bytes() - kept;
+        client.peer.reset();
+        world.run();
+        held
+    });
+    assert!(held[0] <= held[1], "what it refers to does not count any more: {held:?}");
+}
+
+#[test]
 fn an_unfinished_compressed_message_counts_with_what_inflates_it() {
     let mut world = World::compressing();
     let mut client = world.open_client("/chat", Some(Deflate::default()));
