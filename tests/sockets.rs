@@ -10,9 +10,7 @@ use std::time::Duration;
 use tautline::client::ClientError;
 use tautline::handshake::{ClientRequest, HttpRequest, Response, Status};
 use tautline::reactor::{Answer, Closed, ConnectionId, Context, Handle, Handler};
-use tautline::{
-    Client, CloseCode, Limits, Message, Origins, OwnedMessage, Part, Reactor, Violation,
-};
+use tautline::{Client, CloseCode, Limits, Message, Origins, OwnedMessage, Part, Reactor};
 
 /// Sends back what comes; `publish …` goes to all, `dial PORT` makes a connection of the server's own. What is posted goes
 /// to all who read the events.
@@ -319,69 +317,6 @@ fn a_client_that_waits_for_nothing_gives_up_at_its_timeout_and_goes_on() {
         read => Some(read.unwrap()),
     });
     assert_eq!(got, Some(text("there")));
-}
-
-/// Accepts one connection, and answers it with these bytes after the 101.
-fn bad_server(after: &'static [u8]) -> (String, JoinHandle<Vec<u8>>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let thread = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut request = vec![0; 4096];
-        let count = stream.read(&mut request).unwrap();
-        let request = String::from_utf8(request[..count].to_vec()).unwrap();
-        let key =
-            request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
-        let accept = tautline::handshake::Key::parse(key.as_bytes()).unwrap().accept();
-        let head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
-        stream.write_all(&[head, accept.as_slice(), b"\r\n\r\n", after].concat()).unwrap();
-        stream.shutdown(std::net::Shutdown::Write).unwrap();
-        let mut rest = Vec::new();
-        let _ = stream.read_to_end(&mut rest);
-        rest
-    });
-    (format!("ws://{address}/"), thread)
-}
-
-//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
-//# To do so, the client MUST _Close the
-//# WebSocket Connection_,
-#[test]
-fn a_client_closes_a_server_that_breaks_a_rule_with_the_code_for_it() {
-    let (url, server) = bad_server(b"\x81\x82\0\0\0\0hi");
-    let mut client = tautline::connect(&url).unwrap();
-    let error = client.read().unwrap_err();
-    assert!(matches!(error, ClientError::Violation(Violation::Masked)), "{error}");
-    let mut told = server.join().unwrap();
-    let key: [u8; 4] = told[2..6].try_into().unwrap();
-    tautline::frame::mask(&mut told[6..], key, 0);
-    assert_eq!((told[0], &told[6..8]), (0x88, &1002u16.to_be_bytes()[..]));
-}
-
-//= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
-//# If at any point the underlying transport layer connection is
-//# unexpectedly lost, the client MUST _Fail the WebSocket Connection_.
-#[test]
-fn a_stream_that_ends_without_a_close_frame_is_an_error_that_says_so() {
-    let (url, server) = bad_server(b"\x81\x02hi");
-    let mut client = tautline::connect(&url).unwrap();
-    assert_eq!(client.read().unwrap(), text("hi"), "what came with the 101 is kept");
-    let error = client.read().unwrap_err().to_string();
-    assert_eq!(error, "the server ended the stream without a close frame");
-    drop(client);
-    server.join().unwrap();
-}
-
-#[test]
-fn what_came_is_delivered_although_the_peer_is_gone_and_no_pong_reaches_it() {
-    let (url, server) = bad_server(b"\x89\x01a\x81\x02hi\x89\x01b\x81\x02ho\x88\x02\x03\xe8");
-    let mut client = tautline::connect(&url).unwrap();
-    client.stream().shutdown(std::net::Shutdown::Write).unwrap();
-    assert_eq!(client.read().unwrap(), text("hi"));
-    assert_eq!(client.read().unwrap(), text("ho"));
-    assert_eq!(client.read().unwrap(), None);
-    assert_eq!(client.closed(), Some((Some(CloseCode::NORMAL), "")));
-    server.join().unwrap();
 }
 
 #[test]

@@ -212,9 +212,11 @@ impl Client {
         let give_up = self.read_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
             let event = self.next_event();
-            self.answer(give_up)?;
+            let answered = self.answer(give_up);
             match event {
+                // What could not be written is written by the next call.
                 Ok(Some(Occurred::Message(message))) => return Ok(Some(message)),
+                _ if answered.is_err() => answered?,
                 Ok(Some(Occurred::Closed)) => {
                     self.wait_for_end();
                     return Ok(None);
@@ -368,11 +370,11 @@ impl Client {
         self.write_until(None)
     }
 
-    /// Writes what there is to write. A peer that takes nothing is waited for as long as one that says nothing, or
-    /// until
-    /// `give_up`; after a close frame, until its deadline.
+    /// Writes what there is to write, as much as fits at any time. A peer that takes nothing is waited for as long as one
+    /// that says nothing, or until `give_up`; after a close frame, until its deadline.
     fn write_until(&mut self, give_up: Option<Instant>) -> Result<(), ClientError> {
         let mut written = 0;
+        let mut tried = false;
         let result = loop {
             let rest = self.out.get(written..).unwrap_or_default();
             if rest.is_empty() && !self.wire.waits() {
@@ -383,10 +385,11 @@ impl Client {
             let closing =
                 self.connection.is_closing().then(|| self.connection.deadline()).flatten();
             let until = [give_up, stalled, closing].into_iter().flatten().min();
-            let wait = until.map(|it| it.saturating_duration_since(now));
-            if wait.is_some_and(|wait| wait.is_zero()) {
+            if std::mem::replace(&mut tried, true) && until.is_some_and(|it| it <= now) {
                 break Err(ClientError::TimedOut);
             }
+            let wait =
+                until.map(|it| it.saturating_duration_since(now).max(Duration::from_millis(1)));
             if let Err(error) = self.wire.stream.set_write_timeout(wait) {
                 break Err(error.into());
             }

@@ -138,7 +138,8 @@
 //! and clients that send requests with bodies and read the answers, whole ones and streams, or leave at any byte, in
 //! one world with one clock: sockets with small buffers, partial reads and writes, interruptions, resets,
 //! descriptors that run out, events that are spurious, late, stale or in another order, and a clock that jumps. It
-//! checks what arrives against what was accepted, bodies and chunks too, and deadlines, calls, descriptors and what waits, after every turn:
+//! checks what arrives against what was accepted, bodies and chunks too, and deadlines, calls, descriptors and what
+//! waits, after every turn:
 //! `simulator::tests::seeds::all_promises_hold_for_two_hundred_seeds`,
 //! `simulator::tests::seeds::all_promises_hold_for_the_seeds_that_once_failed`. That the checks notice something is
 //! checked too: `simulator::tests::seeds::every_kind_of_broken_world_is_noticed`. A real server under real load for
