@@ -169,14 +169,13 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     /// Where there may be something to read from, where nothing has to be written first.
     #[inline]
     fn source(&mut self, id: ConnectionId) -> Option<Source> {
-        if self.world.must_wait(id) {
+        let Self { sockets, world, .. } = self;
+        let socket = sockets.get_mut(id.index as usize)?.as_mut()?;
+        if !socket.readable && socket.unread.is_none() {
             return None;
         }
-        let Self { sockets, world, .. } = self;
         world.slots.get(id)?;
-        let socket = sockets.get_mut(id.index as usize)?.as_mut()?;
-        let there = socket.readable || socket.unread.is_some();
-        if !there || world.pause_if_too_fast(id) {
+        if world.must_wait(id) || world.pause_if_too_fast(id) {
             return None;
         }
         match socket.unread.take() {
