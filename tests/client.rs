@@ -7,10 +7,20 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tautline::client::ClientError;
-use tautline::{Client, CloseCode, OwnedMessage, Violation};
+use tautline::handshake::ClientRequest;
+use tautline::{Client, CloseCode, Limits, OwnedMessage, Violation};
 
 fn text(text: &str) -> Option<OwnedMessage> {
     Some(OwnedMessage::Text(text.to_owned()))
+}
+
+/// The 101 that answers a request.
+fn upgrade(request: &[u8]) -> Vec<u8> {
+    let request = std::str::from_utf8(request).unwrap();
+    let key = request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+    let accept = tautline::handshake::Key::parse(key.as_bytes()).unwrap().accept();
+    let head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+    [head, accept.as_slice(), b"\r\n\r\n"].concat()
 }
 
 /// Accepts one connection, and answers it with these bytes after the 101.
@@ -21,12 +31,7 @@ fn bad_server(after: &'static [u8]) -> (String, JoinHandle<Vec<u8>>) {
         let (mut stream, _) = listener.accept().unwrap();
         let mut request = vec![0; 4096];
         let count = stream.read(&mut request).unwrap();
-        let request = String::from_utf8(request[..count].to_vec()).unwrap();
-        let key =
-            request.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
-        let accept = tautline::handshake::Key::parse(key.as_bytes()).unwrap().accept();
-        let head = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
-        stream.write_all(&[head, accept.as_slice(), b"\r\n\r\n", after].concat()).unwrap();
+        stream.write_all(&[&upgrade(&request[..count]), after].concat()).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         let mut rest = Vec::new();
         let _ = stream.read_to_end(&mut rest);
@@ -94,4 +99,36 @@ fn a_client_that_only_polls_gets_what_comes_and_answers_pings_before_it() {
     assert_eq!(poll(&mut client), None);
     drop(client);
     assert_eq!(server.join().unwrap()[..2], [0x8A, 0x81], "the ping was answered");
+}
+
+#[test]
+fn a_client_that_was_not_read_for_long_gets_what_came_meanwhile() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let (may_answer, permission) = std::sync::mpsc::channel();
+    let (has_answered, answered) = std::sync::mpsc::channel();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = vec![0; 4096];
+        let count = stream.read(&mut request).unwrap();
+        stream.write_all(&upgrade(&request[..count])).unwrap();
+        stream.read_exact(&mut [0; 6]).unwrap(); // a ping
+        permission.recv().unwrap();
+        stream.write_all(b"\x8A\0\x81\x02hi").unwrap();
+        has_answered.send(()).unwrap();
+        stream
+    });
+    let mut limits = Limits::default();
+    limits.ping_after = Some(Duration::from_millis(20));
+    limits.pong_within = Duration::from_millis(20);
+    let request = ClientRequest::new(url.parse().unwrap());
+    let mut client = Client::connect(&request, limits).unwrap();
+    client.set_read_timeout(Some(Duration::ZERO));
+    std::thread::sleep(Duration::from_millis(30));
+    assert!(matches!(client.read(), Err(ClientError::TimedOut)), "a ping is sent");
+    may_answer.send(()).unwrap();
+    answered.recv().unwrap();
+    std::thread::sleep(Duration::from_millis(30));
+    assert_eq!(poll(&mut client), text("hi"));
+    drop(server.join().unwrap());
 }

@@ -322,17 +322,20 @@ impl Client {
     fn fill(&mut self, give_up: Option<Instant>) -> Result<(), ClientError> {
         loop {
             let now = Instant::now();
-            match self.connection.on_deadline(now, &mut self.out) {
-                Expired::PeerSilent | Expired::CloseUnanswered => {
-                    return Err(ClientError::TimedOut);
+            let silent = match self.connection.on_deadline(now, &mut self.out) {
+                Expired::CloseUnanswered => return Err(ClientError::TimedOut),
+                // Since the last call, or so it seems: it may have said something that was not read yet.
+                Expired::PeerSilent => true,
+                Expired::Nothing | Expired::Asked | Expired::Idle => {
+                    self.answer(give_up)?;
+                    false
                 }
-                Expired::Nothing | Expired::Asked | Expired::Idle => self.answer(give_up)?,
-            }
+            };
             let until = [give_up, self.connection.deadline()].into_iter().flatten().min();
             let wait =
                 until.map(|it| it.saturating_duration_since(now).max(Duration::from_millis(1)));
             self.wire.stream.set_read_timeout(wait)?;
-            match self.wire.read(&mut self.received) {
+            let timed_out = match self.wire.read(&mut self.received) {
                 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
                 //# If at any point the underlying transport layer connection is
                 //# unexpectedly lost, the client MUST _Fail the WebSocket Connection_.
@@ -344,10 +347,11 @@ impl Client {
                     self.unread = 0..count;
                     return Ok(());
                 }
-                Err(error) if is_timeout(&error) || error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => false,
+                Err(error) if is_timeout(&error) => silent,
                 Err(error) => return Err(error.into()),
-            }
-            if give_up.is_some_and(|it| it <= Instant::now()) {
+            };
+            if timed_out || give_up.is_some_and(|it| it <= Instant::now()) {
                 return Err(ClientError::TimedOut);
             }
         }
@@ -449,7 +453,8 @@ fn left(within: Duration) -> impl Fn() -> Result<Duration, ClientError> {
     }
 }
 
-/// Connects to the first address of the host that answers.
+/// Connects to the first address of the host that answers. Each has its share of the time, so that one that is silent
+/// leaves the next ones theirs.
 fn open_stream(
     request: &ClientRequest,
     left: impl Fn() -> Result<Duration, ClientError>,
@@ -457,8 +462,10 @@ fn open_stream(
     let url = request.url();
     let mut failed = None;
     let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", url.host()));
-    for address in (url.host(), url.port()).to_socket_addrs().map_err(named)? {
-        match TcpStream::connect_timeout(&address, left()?) {
+    let addresses = (url.host(), url.port()).to_socket_addrs().map_err(named)?;
+    let addresses: Vec<_> = addresses.collect();
+    for (address, others) in addresses.iter().zip((1..=addresses.len() as u32).rev()) {
+        match TcpStream::connect_timeout(address, left()? / others) {
             Ok(stream) => {
                 stream.set_nodelay(true)?;
                 return Ok(stream);

@@ -130,7 +130,11 @@ impl Tls {
             if self.session.is_closed() || !self.read(stream)? {
                 return Ok(0);
             }
-            self.flush(stream)?;
+            // Where that fails, what came before is delivered, and the next read finds the end.
+            let flushed = self.flush(stream);
+            if self.plain.is_empty() {
+                flushed?;
+            }
             if self.plain.is_empty() && !self.session.is_closed() {
                 // No record is whole yet: the caller looks at its deadlines before it reads on.
                 return Err(io::ErrorKind::Interrupted.into());

@@ -70,8 +70,8 @@
 //! The opening handshake has [`handshake_within`](crate::Limits::handshake_within), which no byte extends; a silent
 //! peer is asked after [`ping_after`](crate::Limits::ping_after) and cut after
 //! [`pong_within`](crate::Limits::pong_within); a close frame that is not answered ends after
-//! [`close_within`](crate::Limits::close_within), and so does a stream that the peer does not end. A plain request that
-//! is answered by a [stream](crate::reactor::Answer::Stream) has no end of its own: it ends with the client, with the
+//! [`close_within`](crate::Limits::close_within), and so does a stream that the peer does not end, or a peer that takes
+//! nothing of an answer that is whole. A plain request that is answered by a [stream](crate::reactor::Answer::Stream) has no end of its own: it ends with the client, with the
 //! application, or where the client takes nothing of what waits for [`pong_within`](crate::Limits::pong_within). While
 //! a handler has [paused](crate::reactor::Context::pause_reading) a connection, its peer's silence does not count,
 //! unless it takes nothing of what waits for it. Deadlines are never early, and at most one tick of 8 ms and one turn

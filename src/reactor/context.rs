@@ -195,7 +195,8 @@ impl<'a, S> Context<'a, S> {
         self.world.finish_stream(self.id)
     }
 
-    /// How many bytes wait for the peer because its socket is full.
+    /// How many bytes wait for the peer: because its socket is full, or to be written at the end of the turn. What was
+    /// encrypted already is not counted.
     pub fn waiting_bytes(&self) -> usize {
         self.world.slots.get(self.id).map_or(0, Slot::waiting_bytes)
     }

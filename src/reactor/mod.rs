@@ -96,6 +96,7 @@ mod topics;
 mod world;
 mod write;
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::ToSocketAddrs;
 use std::time::{Duration, Instant};
@@ -276,6 +277,8 @@ impl<H: Handler, N: Net> Reactor<H, N> {
 
     /// All connections.
     pub fn hub(&mut self) -> Hub<'_, H::Session> {
+        // The last turn may be long ago.
+        self.world.now = self.net.now();
         Hub::new(&mut self.world)
     }
 
@@ -339,6 +342,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             let text = "server_tls comes before listen: no address is listened on with it";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
         }
+        if self.world.goes_on() {
+            self.world.now = self.net.now();
+        }
         self.settle();
         let timeout = self.timeout(wait);
         let mut ready = std::mem::take(&mut self.ready);
@@ -376,7 +382,8 @@ impl<H: Handler, N: Net> Reactor<H, N> {
 
     /// How long a poll may wait.
     fn timeout(&self, wait: Option<Duration>) -> Option<Duration> {
-        if !self.again.is_empty() || self.accepting.wants_turn() || self.world.shutdown.is_some() {
+        let goes_on = !self.again.is_empty() || self.world.goes_on();
+        if goes_on || self.accepting.wants_turn() || self.world.shutdown.is_some() {
             return Some(Duration::ZERO);
         }
         let shutdown = self.closing.as_ref().and_then(Closing::next);
@@ -392,6 +399,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             post(&mut self.handler, &mut Hub::new(&mut self.world));
             // What one has sent is written before the next one sends more.
             self.flush_dirty();
+            if self.world.topics.log_bytes() > SEND_BYTES {
+                self.deliver_publications();
+            }
         }
     }
 
@@ -416,11 +426,12 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         if self.world.rates.resume(id.index, now) {
             self.read_later(id);
         }
+        self.write_again(id);
         let Some(slot) = self.world.slots.get_mut(id) else { return };
         let (paused, excused) = (slot.paused, slot.is_excused());
         let due = match &mut slot.state {
             // Only a pause is over.
-            State::Opening { until } | State::Ending { until } if *until > now => Due::Nothing,
+            State::Opening { until } | State::Ending { until, .. } if *until > now => Due::Nothing,
             State::Opening { .. } => return self.handshake_timed_out(id),
             State::Ending { .. } => return self.world.mark_dirty(id),
             State::Open { .. } if excused => Due::Nothing,
@@ -455,17 +466,20 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     }
 
     /// Writes all that is to be written and tells the handler of all that has ended, until neither leaves anything to
-    /// do.
+    /// do; of what has drained, and connects what is to be connected, once: what comes of that may go on for ever, and is
+    /// for the next turn.
     fn settle(&mut self) {
+        let (mut dials, mut drained) = (self.world.dials.len(), None);
         loop {
             self.deliver_publications();
             self.flush_dirty();
             while let Some(id) = self.world.resumed.pop() {
                 self.read_later(id);
             }
-            if let Some(dial) = self.world.dials.pop_front() {
+            let drained = drained.get_or_insert(self.world.drained.len());
+            if let Some(dial) = take_one(&mut self.world.dials, &mut dials) {
                 self.dial(dial);
-            } else if let Some(id) = self.world.drained.pop() {
+            } else if let Some(id) = take_one(&mut self.world.drained, drained) {
                 // Where something waits again, it is told once that is written too.
                 if self.world.slots.get(id).is_some_and(|slot| slot.is_open() && !slot.queued) {
                     self.handler.on_drain(&mut Context::new(&mut self.world, id));
@@ -532,6 +546,12 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             }
         }
     }
+}
+
+/// The first of a queue, where so many may still be taken.
+fn take_one<T>(queue: &mut VecDeque<T>, left: &mut usize) -> Option<T> {
+    *left = left.checked_sub(1)?;
+    queue.pop_front()
 }
 
 impl Closing {

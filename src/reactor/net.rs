@@ -13,7 +13,7 @@ use crate::connection::MaskKeys;
 /// Sockets, readiness and time, as a loop on one thread needs them.
 ///
 /// Readiness is edge-triggered: a [`Ready`] says that something has changed, and the loop reads or writes until the
-/// socket has no more. All calls return at once, with [`WouldBlock`](io::ErrorKind::WouldBlock) where they would wait.
+/// socket has no more. A call that comes to less than it was given room for says that too, as epoll(7) has it. All calls return at once, with [`WouldBlock`](io::ErrorKind::WouldBlock) where they would wait.
 pub trait Net {
     /// A listening socket.
     type Listener;

@@ -114,12 +114,31 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     fn on_writable(&mut self, id: ConnectionId) {
         let Some(slot) = self.world.slots.get_mut(id) else { return };
         if std::mem::replace(&mut slot.blocked, false) {
-            // What was written before has reached the peer: it lives.
-            self.world.heard(id);
-            self.world.stream_was_taken(id);
+            self.world.was_taken(id);
             self.flush(id);
             self.world.flush_owed(id);
         }
+    }
+
+    /// Writes to a socket that was full, and has not said that it has room. It says so late: Linux waits until a third
+    /// of its buffer is free. So a peer that takes little is not one that takes nothing.
+    pub(super) fn write_again(&mut self, id: ConnectionId) {
+        let Some(slot) = self.world.slots.get_mut(id).filter(|slot| slot.blocked) else { return };
+        slot.blocked = false;
+        let (sent, waited) = (self.world.counters.bytes_sent, self.waiting_bytes(id));
+        if let Err(error) = self.write_waiting(id) {
+            self.write_failed(id, error);
+        } else if self.world.counters.bytes_sent > sent || self.waiting_bytes(id) < waited {
+            self.world.was_taken(id);
+        }
+        self.world.mark_dirty(id);
+    }
+
+    /// What waits for a socket, encrypted or not yet.
+    fn waiting_bytes(&self, id: ConnectionId) -> usize {
+        let waits = self.world.slots.get(id).map_or(0, |slot| slot.waiting_bytes());
+        let socket = self.sockets.get(id.index as usize).and_then(Option::as_ref);
+        waits + socket.and_then(|it| it.tls.as_ref()).map_or(0, |tls| tls.unsent_bytes())
     }
 
     /// Reads what there is, up to a share that leaves the others their turn, and handles it.
@@ -325,37 +344,43 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         let was_corked = self.world.corked.replace(id);
         self.world.take_publications(id);
         self.world.corked = was_corked;
-        let Self { world, sockets, net, tls_buffers, .. } = self;
-        let written = match sockets.get_mut(id.index as usize) {
-            Some(Some(socket)) => {
-                let Socket { stream, tls, .. } = socket;
-                let mut line = Line { net, stream, tls: tls.as_deref_mut(), tls_buffers };
-                let written = write_all(world, id, &mut line);
-                if let Some(slot) = world.slots.get(id) {
-                    world.memory.set(id, slot.held_bytes() + socket.held_bytes());
-                }
-                written
-            }
-            _ => {
-                world.out.clear();
-                Ok(())
-            }
-        };
-        if let Err(error) = written {
-            // What waits can never be written, and to try it again would fail without end.
-            if let Some(socket) = self.socket(id) {
-                socket.at_end = true;
-                socket.tls.iter_mut().for_each(|tls| tls.forget());
-            }
-            if let Some(slot) = self.world.slots.get_mut(id) {
-                slot.outbox = None;
-            }
-            self.lost(id, error);
+        if let Err(error) = self.write_waiting(id) {
+            self.write_failed(id, error);
         }
         self.after_write(id);
         if self.world.memory.total() > self.world.limits.held_bytes_max {
             self.relieve();
         }
+    }
+
+    /// Writes what there is, once, and weighs what is left.
+    #[inline(always)]
+    fn write_waiting(&mut self, id: ConnectionId) -> io::Result<()> {
+        let Self { world, sockets, net, tls_buffers, .. } = self;
+        let Some(Some(socket)) = sockets.get_mut(id.index as usize) else {
+            world.out.clear();
+            return Ok(());
+        };
+        let Socket { stream, tls, .. } = socket;
+        let mut line = Line { net, stream, tls: tls.as_deref_mut(), tls_buffers };
+        let written = write_all(world, id, &mut line);
+        if let Some(slot) = world.slots.get(id) {
+            world.memory.set(id, slot.held_bytes() + socket.held_bytes());
+        }
+        written
+    }
+
+    /// What waits can never be written, and to try it again would fail without end.
+    #[cold]
+    fn write_failed(&mut self, id: ConnectionId, error: io::Error) {
+        if let Some(socket) = self.socket(id) {
+            socket.at_end = true;
+            socket.tls.iter_mut().for_each(|tls| tls.forget());
+        }
+        if let Some(slot) = self.world.slots.get_mut(id) {
+            slot.outbox = None;
+        }
+        self.lost(id, error);
     }
 
     /// Has those that hold the most end, because all of them hold too much.
@@ -379,7 +404,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         // With TLS, what waits may be encrypted already.
         let waits = slot.waiting_bytes() > 0 || slot.blocked;
         match slot.state {
-            State::Ending { until } => {
+            State::Ending { until, .. } => {
                 let over = until <= self.world.now;
                 if !slot.known && (over || !waits) {
                     self.finish(id, over);
@@ -387,7 +412,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             }
             State::Open { .. } if !waits => {
                 if std::mem::replace(&mut slot.queued, false) {
-                    self.world.drained.push(id);
+                    self.world.drained.push_back(id);
                 }
                 if self.world.corked != Some(id) && self.may_read(id) {
                     self.read_later(id);

@@ -75,7 +75,8 @@ use crate::handshake::{HttpRequest, Response};
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Answer {
-    /// An answer that is whole: it is sent, and the connection ends. The handler is told nothing more.
+    /// An answer that is whole: it is sent, and the connection ends. The handler is told nothing more. A peer that takes
+    /// nothing of it for [`close_within`](crate::Limits::close_within) is cut.
     Whole(Response),
     /// The head of an answer whose body follows in pieces, for as long as it takes: it is sent with
     /// `Transfer-Encoding: chunked` (RFC 9112 section 7.1), and the response's own body, if it has one, is the first
@@ -89,14 +90,12 @@ pub enum Answer {
     ///   [`pong_within`](crate::Limits::pong_within) is cut.
     /// * There is no [`on_open`](Handler::on_open), but there is one [`on_close`](Handler::on_close), as soon as the
     ///   answer is finished and written, or the client is gone: it ended its direction of the stream, or reset it. A
-    ///   client
-    ///   that vanished without a word is found by writing to it, such as a comment every 20 seconds.
+    ///   client that vanished without a word is found by writing to it, such as a comment every 20 seconds.
     /// * Nothing is read but to see the end. A client that sends more than
     ///   [`head_bytes_max`](crate::Limits::head_bytes_max) behind its request is cut.
     /// * It counts as a connection, and not as a handshake; [`shutdown`](super::Hub::shutdown) finishes it.
     /// * All that is for WebSockets only does nothing: messages and pings are [`NotOpen`](Dropped::NotOpen), `close`
-    ///   too, and
-    ///   nothing is subscribed.
+    ///   too, and nothing is subscribed.
     ///
     /// Where there can be no body, after `HEAD` and with 204 and 304, the answer is finished with its head.
     Stream(Response),
@@ -197,13 +196,6 @@ impl<S> World<S> {
         status
     }
 
-    /// A client has taken something of an answer.
-    pub(super) fn stream_was_taken(&mut self, id: ConnectionId) {
-        if let Some(State::Streaming(stream)) = self.slots.get_mut(id).map(|it| &mut it.state) {
-            stream.stalled_at = None;
-        }
-    }
-
     /// What an answer had to say was tried to be written.
     pub(super) fn stream_was_written(&mut self, id: ConnectionId, waits: bool) {
         let until = self.after(self.limits.pong_within);
@@ -218,7 +210,7 @@ impl<S> World<S> {
         if stream.finished {
             self.end(id, Closed::Agreed { code: None, reason: String::new() });
         } else if std::mem::replace(&mut slot.queued, false) {
-            self.drained.push(id);
+            self.drained.push_back(id);
         }
     }
 

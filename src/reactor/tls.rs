@@ -139,6 +139,11 @@ impl Tls {
         self.unsent.len() + self.session.partial().len()
     }
 
+    /// How many bytes of records wait for the socket.
+    pub(super) fn unsent_bytes(&self) -> usize {
+        self.unsent.len() - self.sent
+    }
+
     /// Whether records wait for the socket.
     pub(super) fn waits(&self) -> bool {
         !self.unsent.is_empty()
@@ -220,10 +225,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         let (established, closed) = (tls.is_established(), tls.is_closed());
         let flushed = tls.flush(net, &mut socket.stream);
         match flushed {
-            Ok(true) => {}
-            Ok(false) => {
+            Ok(all) => {
                 if let Some(slot) = self.world.slots.get_mut(id) {
-                    slot.blocked = true;
+                    slot.blocked = !all;
                 }
             }
             Err(error) => {

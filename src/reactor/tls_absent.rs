@@ -36,6 +36,10 @@ impl Tls {
         match *self {}
     }
 
+    pub(super) fn unsent_bytes(&self) -> usize {
+        match *self {}
+    }
+
     pub(super) fn waits(&self) -> bool {
         match *self {}
     }

@@ -45,7 +45,7 @@ pub(super) struct World<S> {
     /// Connections whose end the handler has not been told yet.
     pub(super) ended: VecDeque<(ConnectionId, Closed)>,
     /// Connections that have written all that was queued, which the handler was not told yet.
-    pub(super) drained: Vec<ConnectionId>,
+    pub(super) drained: VecDeque<ConnectionId>,
     /// Connections that are read again, after the handler had paused them.
     pub(super) resumed: Vec<ConnectionId>,
     /// Connections that are to be made.
@@ -95,8 +95,9 @@ pub(super) enum State {
     Open { sender: Sender, deadlines: Deadlines },
     /// A plain request is being answered by a stream.
     Streaming(Stream),
-    /// All is said. What waits is written, and then the peer's end of the stream is waited for.
-    Ending { until: Instant },
+    /// All is said. What waits is written, and then the peer's end of the stream is waited for. An answer to a plain
+    /// request has more time for as long as the peer takes some of it.
+    Ending { until: Instant, is_answer: bool },
 }
 
 /// What becomes of the next event of a connection.
@@ -165,7 +166,7 @@ impl<S> Slot<S> {
 
     fn deadline(&self, limits: &Limits) -> Option<Instant> {
         match &self.state {
-            State::Opening { until } | State::Ending { until } => Some(*until),
+            State::Opening { until } | State::Ending { until, .. } => Some(*until),
             State::Open { .. } if self.is_excused() => None,
             State::Open { deadlines, .. } => deadlines.next(limits),
             State::Streaming(stream) => stream.stalled_at,
@@ -195,7 +196,7 @@ impl<S> World<S> {
             corked: None,
             dirty: Vec::new(),
             ended: VecDeque::new(),
-            drained: Vec::new(),
+            drained: VecDeque::new(),
             resumed: Vec::new(),
             dials: VecDeque::new(),
             sites: Sites::default(),
@@ -225,6 +226,18 @@ impl<S> World<S> {
         let status = self.write(id, |sender, out| sender.close(code, reason, out));
         self.closing(id);
         status
+    }
+
+    /// The peer has taken something of what waited for it: it lives, and has the time to take more.
+    pub(super) fn was_taken(&mut self, id: ConnectionId) {
+        let stalled_at = self.after(self.limits.pong_within);
+        let ends_at = self.after(self.limits.close_within);
+        match self.slots.get_mut(id).map(|slot| &mut slot.state) {
+            Some(State::Open { .. }) => self.heard(id),
+            Some(State::Streaming(stream)) => stream.stalled_at = Some(stalled_at),
+            Some(State::Ending { until, is_answer: true }) => *until = ends_at,
+            Some(State::Opening { .. } | State::Ending { .. }) | None => {}
+        }
     }
 
     /// Bytes came from the peer, or were taken by it.
@@ -332,7 +345,7 @@ impl<S> World<S> {
         if let Some(slot) = self.slots.get_mut(id)
             && !matches!(slot.state, State::Ending { .. })
         {
-            slot.outbox = None;
+            (slot.outbox, slot.blocked) = (None, false);
             self.ending(id, self.now, closed);
         }
     }
@@ -346,9 +359,10 @@ impl<S> World<S> {
                 self.end(id, Closed::Overload);
             }
             // It is about to be let go of.
-            Some(Slot { state: State::Ending { until }, outbox: None, .. }) if *until <= now => {}
-            Some(Slot { state: State::Ending { until }, outbox, .. }) => {
-                (*until, *outbox) = (now, None);
+            Some(Slot { state: State::Ending { until, .. }, outbox: None, .. })
+                if *until <= now => {}
+            Some(Slot { state: State::Ending { until, .. }, outbox, blocked, .. }) => {
+                (*until, *outbox, *blocked) = (now, None, false);
                 self.mark_dirty(id);
             }
             Some(slot) => {
@@ -365,7 +379,8 @@ impl<S> World<S> {
         if matches!(slot.state, State::Ending { .. }) {
             return;
         }
-        let before = std::mem::replace(&mut slot.state, State::Ending { until });
+        let state = State::Ending { until, is_answer: !slot.known };
+        let before = std::mem::replace(&mut slot.state, state);
         slot.paused = false;
         self.rates.end(id.index);
         slot.held = None;
@@ -419,6 +434,11 @@ impl<S> World<S> {
     pub(super) fn deadline(&self, id: ConnectionId) -> Option<Instant> {
         let deadline = self.slots.get(id)?.deadline(&self.limits);
         [deadline, self.rates.paused_until(id.index)].into_iter().flatten().min()
+    }
+
+    /// Whether something is left to do in the next turn, whatever comes.
+    pub(super) fn goes_on(&self) -> bool {
+        !self.drained.is_empty() || !self.dials.is_empty()
     }
 
     /// Whether nothing is left to do in this turn.

@@ -74,9 +74,11 @@ fn a_message_in_one_compressed_block_is_received() {
 #[test]
 fn a_message_in_fragments_is_received_wherever_it_is_split() {
     assert_hello(&[(0x41, b"\xf2\x48\xcd"), (0x80, b"\xc9\xc9\x07\x00")], 1);
+    // Under Miri an inflater takes seconds.
+    let step = if cfg!(miri) { 7 } else { 1 };
     for payload in [HELLO, HELLO_STORED, HELLO_FINAL, HELLO_IN_TWO_BLOCKS] {
-        for first in 0..=payload.len() {
-            for second in first..=payload.len() {
+        for first in (0..=payload.len()).step_by(step) {
+            for second in (first..=payload.len()).step_by(step) {
                 let [a, b, c] = pieces(payload, [first, second])[..] else { panic!("three") };
                 assert_hello(&[(0x41, a), (0x00, b), (0x80, c)], 1);
             }

@@ -190,3 +190,35 @@ fn bodies_that_hold_too_much_together_give_way() {
     }
     assert_eq!(world.reactor.hub().held_bytes(), 0);
 }
+
+#[test]
+fn an_answer_is_written_for_as_long_as_it_is_read() {
+    for full_until in [usize::MAX, 600] {
+        let mut world = World::new(Limits::default());
+        (world.net.sim().capacity, world.net.sim().full_until) = (1000, full_until);
+        let body = vec![b'a'; 20_000];
+        let peer = world.net.connect(ADDRESS);
+        peer.write(&post("/echo", "", &body));
+        let mut got = Vec::new();
+        for _ in 0..200 {
+            world.pass(Duration::from_secs(4));
+            got.extend(peer.read_up_to(200));
+        }
+        assert!(got.ends_with(&body), "{} bytes", got.len());
+        assert!(peer.is_ended());
+        assert_eq!(world.reactor.hub().held_bytes(), 0);
+    }
+}
+
+#[test]
+fn an_answer_that_is_not_read_is_not_kept() {
+    let mut world = World::new(Limits::default());
+    world.net.sim().capacity = 1000;
+    let peer = world.net.connect(ADDRESS);
+    peer.write(&post("/echo", "", &[b'a'; 20_000]));
+    world.pass(Duration::from_secs(4));
+    assert!(world.reactor.hub().held_bytes() > 18_000 && !peer.is_dropped());
+    world.pass(Duration::from_secs(2));
+    assert!(peer.is_dropped());
+    assert_eq!((world.reactor.hub().held_bytes(), world.reactor.hub().connections()), (0, 0));
+}

@@ -292,3 +292,106 @@ fn a_peer_that_breaks_the_connection_while_our_last_words_wait_is_let_go_of() {
     assert!(peer.is_dropped());
     assert_eq!(world.journal(), ["open", "close 1000: closed with 1000 (normal closure)"]);
 }
+
+/// A handler that always has more to say, and connects again and again.
+#[derive(Default)]
+struct Endless {
+    stream: Option<ConnectionId>,
+    drained: usize,
+    dialed: usize,
+}
+
+impl Handler for Endless {
+    type Session = ();
+
+    fn on_request(
+        &mut self,
+        cx: &mut Context<'_, ()>,
+        _: &HttpRequest<'_>,
+        _: SocketAddr,
+    ) -> Answer {
+        self.stream = Some(cx.id());
+        Answer::Stream(Response::new(Status::OK))
+    }
+
+    fn on_drain(&mut self, cx: &mut Context<'_, ()>) {
+        self.drained += 1;
+        if self.drained < 1_000 {
+            assert_eq!(cx.write(&[b'x'; 100_000]), SendStatus::Queued);
+        }
+    }
+
+    fn on_close(&mut self, cx: &mut Context<'_, ()>, _: &Closed) {
+        self.dialed += 1;
+        if self.dialed < 1_000 {
+            cx.hub().connect(ADDRESS, request(), ()).unwrap();
+        }
+    }
+
+    fn on_message(&mut self, cx: &mut Context<'_, ()>, message: Message<'_>) {
+        cx.send(message);
+    }
+}
+
+#[test]
+fn who_always_has_more_to_send_leaves_the_others_their_turn() {
+    let net = SimNet::new(1);
+    (net.sim().capacity, net.sim().odds.connect) = (usize::MAX, 1_000);
+    let reactor = Reactor::with_net(Endless::default(), net.clone());
+    let mut reactor = reactor.listen(ADDRESS).unwrap();
+    let (other, reader) = (net.connect(ADDRESS), net.connect(ADDRESS));
+    other.write(REQUEST);
+    reader.write(b"GET / HTTP/1.1\r\nHost: example\r\n\r\n");
+    reactor.hub().connect(ADDRESS, request(), ()).unwrap();
+    for _ in 0..3 {
+        reactor.turn(None).unwrap();
+    }
+    let stream = reactor.handler().stream.unwrap();
+    reactor.hub().connection(stream).unwrap().write(&[b'x'; 100_000]);
+    for turn in 1..20 {
+        let before = (reactor.handler().drained, reactor.handler().dialed);
+        reactor.turn(None).unwrap();
+        let after = (reactor.handler().drained, reactor.handler().dialed);
+        assert!(after.0 <= before.0 + 2 && after.1 <= before.1 + 2, "{turn}: {before:?} {after:?}");
+    }
+    let (drained, dialed) = (reactor.handler().drained, reactor.handler().dialed);
+    assert!(drained > 10 && dialed > 10, "{drained} {dialed}");
+    other.read();
+    other.write(&text("anybody?"));
+    reactor.turn(None).unwrap();
+    assert_eq!(other.read(), plain(0x81, b"anybody?"));
+}
+
+#[test]
+fn what_posts_publish_is_delivered_between_them() {
+    let mut world = World::new(Limits::default());
+    world.net.sim().capacity = 1000;
+    let silent = world.open();
+    silent.write(&text("subscribe room"));
+    world.run();
+    for _ in 0..40 {
+        let publish = |_: &mut Probe, hub: &mut tautline::reactor::Hub<'_, u32>| {
+            hub.publish("room", [0; 100_000].as_slice());
+        };
+        world.reactor.handle().post(publish).unwrap();
+    }
+    world.run();
+    assert_eq!(world.reactor.hub().counters().closed.not_reading, 1, "4 MB wait for nobody");
+    assert_eq!(world.reactor.hub().held_bytes(), 0);
+}
+
+#[test]
+fn what_the_program_does_between_turns_takes_nothing_from_deadlines() {
+    let mut world = World::new(Limits::default());
+    let peer = world.open();
+    world.net.advance(Duration::from_secs(12));
+    world.reactor.hub().connect(ADDRESS, request(), 0).unwrap();
+    let id = world.reactor.handler().ids[0];
+    world.reactor.hub().connection(id).unwrap().close(CloseCode::NORMAL, "");
+    world.run();
+    assert_eq!(world.journal(), ["open"]);
+    assert_eq!(peer.read(), plain(0x88, &close_frame(1000, "")));
+    let server = world.net.accept_outgoing();
+    world.run();
+    assert!(server.read().starts_with(b"GET /feed HTTP/1.1\r\n"));
+}

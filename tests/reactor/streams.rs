@@ -282,6 +282,21 @@ fn a_peer_that_reads_a_little_in_time_is_not_cut() {
 }
 
 #[test]
+fn a_peer_that_reads_a_little_is_not_cut_although_its_socket_does_not_say_so() {
+    let mut world = World::new(Limits::default());
+    (world.net.sim().capacity, world.net.sim().full_until) = (1000, 600);
+    let (peer, id) = world.stream();
+    world.write(id, &[b'a'; 10_000]);
+    for _ in 0..20 {
+        world.pass(Duration::from_secs(15));
+        assert_eq!(peer.read_up_to(150).len(), 150);
+    }
+    assert_eq!(world.ends(), 0);
+    world.pass(Duration::from_secs(41));
+    assert_eq!(world.ends(), 1, "now it has read nothing");
+}
+
+#[test]
 fn a_little_that_a_client_says_is_ignored_and_too_much_cuts_it() {
     let mut limits = Limits::default();
     limits.head_bytes_max = 100;

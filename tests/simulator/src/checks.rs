@@ -78,9 +78,9 @@ impl Checks {
     fn streams(&mut self, net: &SimNet, oracle: &mut Oracle) {
         let now = oracle.now();
         let streams: Vec<_> = net.sim().streams_of(self.number).collect();
-        self.refused.retain(|pipe, _| streams.iter().any(|(it, _)| it == pipe));
+        self.refused.retain(|pipe, _| streams.iter().any(|(it, ..)| it == pipe));
         let Limits { handshake_within, close_within, .. } = oracle.limits.clone();
-        for (pipe, since) in streams {
+        for (pipe, since, writable_at) in streams {
             let link = oracle.links.iter().find(|link| link.pipe == Some(pipe));
             let end = link.and_then(|it| it.ends.iter().find(|it| it.at == Some(self.number)));
             let exchange = oracle.exchange_of(pipe);
@@ -96,7 +96,8 @@ impl Checks {
                 }
                 _ => None,
             };
-            if ended_at.is_some_and(|at| now >= at + close_within + TICK) {
+            // Its peer has the time to take what waits, as long as it takes some of it.
+            if ended_at.is_some_and(|at| now >= at.max(writable_at) + close_within + TICK) {
                 oracle.fail(format!("loop {} keeps stream {pipe} for too long", self.number));
             }
         }

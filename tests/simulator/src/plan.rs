@@ -28,6 +28,8 @@ pub struct Plan {
     pub limits: Limits,
     /// How many bytes a socket holds.
     pub capacity: usize,
+    /// How few bytes wait in a socket that was full when it says that it has room.
+    pub full_until: usize,
     /// How many streams a loop may have.
     pub descriptors_max: usize,
     /// How likely faults are.
@@ -71,6 +73,7 @@ impl Plan {
             client_deflate: deflate(random),
             limits: limits(random, message_bytes_max),
             capacity,
+            full_until: usize::MAX,
             descriptors_max: if random.draw(4) == 0 { 2 + random.draw(8) } else { usize::MAX },
             odds: Odds::drawn(random),
             message_bytes_max,

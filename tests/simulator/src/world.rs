@@ -67,12 +67,16 @@ impl World {
         }
         if !options.without_pauses {
             plan.add_pauses(&mut pausing);
+            if pausing.apart().draw(3) == 0 {
+                plan.full_until = plan.capacity / 3 * 2;
+            }
         }
         let plan = Rc::new(plan);
         let net = SimNet::new(random.number());
         {
             let mut sim = net.sim();
             (sim.shared, sim.capacity, sim.odds) = (true, plan.capacity, plan.odds);
+            sim.full_until = plan.full_until;
             (sim.descriptors_max, sim.broken) = (plan.descriptors_max, options.broken);
             sim.trace.lines_max = options.lines_max;
         }
@@ -388,8 +392,8 @@ impl World {
         }
         let limits = &self.plan.limits;
         let within = limits.handshake_within + 2 * limits.close_within + SHUTDOWN_WITHIN;
-        // A stream that its client takes nothing of is cut only then.
-        let within = within + limits.pong_within * u32::from(self.plan.requests > 0);
+        // A stream that its client takes nothing of is cut only then; what was taken last may be found out as late.
+        let within = within + limits.pong_within * 2 * u32::from(self.plan.requests > 0);
         let all_closed_at = self.net.sim().now + SHUTDOWN_WITHIN + TICK;
         let until = self.net.sim().now + within + 10 * TICK;
         while !self.loops.iter().all(|it| it.reactor.is_finished()) {

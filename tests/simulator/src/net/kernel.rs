@@ -37,6 +37,7 @@ impl Sim {
             writes: 0,
             polls: 0,
             capacity: 64 * 1024,
+            full_until: usize::MAX,
             descriptors_max: usize::MAX,
             odds: Odds::CALM,
             broken: None,
@@ -92,18 +93,18 @@ impl Sim {
         pipe.is_none_or(|pipe| pipe.reset || pipe.ends.iter().any(|end| end.dropped))
     }
 
-    /// When an end of a connection has last read something, and when it was last told that it may write; `None` where
-    /// it is let go of.
+    /// When an end of a connection has last read something, and when it was last told that it may write, or found that
+    /// it may; `None` where it is let go of.
     pub fn heard_at(&self, pipe: usize, dialer: bool) -> Option<(Instant, Instant)> {
         let end = &self.pipes.get(&pipe)?.ends[if dialer { DIALER } else { ACCEPTED }];
         (!end.dropped).then_some((end.read_at, end.writable_at))
     }
 
-    /// The streams that a loop has: their connections, and since when.
-    pub fn streams_of(&self, number: usize) -> impl Iterator<Item = (usize, Instant)> {
+    /// The streams that a loop has: their connections, since when, and when it was last told or found that it may write.
+    pub fn streams_of(&self, number: usize) -> impl Iterator<Item = (usize, Instant, Instant)> {
         self.pipes.iter().flat_map(move |(pipe, it)| {
             let mine = it.ends.iter().filter(move |it| it.owner == Some(number) && !it.dropped);
-            mine.map(|end| (*pipe, end.since))
+            mine.map(|end| (*pipe, end.since, end.writable_at))
         })
     }
 
@@ -273,7 +274,7 @@ impl Sim {
         }
         let (short, nothing) =
             (self.happens(self.odds.short_read), self.happens(self.odds.no_read));
-        let now = self.now;
+        let (now, full_until) = (self.now, self.full_until);
         let it = self.pipes.get_mut(&pipe).expect("a stream");
         if it.reset {
             self.count(number, false);
@@ -291,7 +292,7 @@ impl Sim {
             count = 1 + self.random.draw(count);
         }
         let it = self.pipes.get_mut(&pipe).expect("a stream");
-        let taken = it.pull(side, count, now);
+        let taken = it.pull(side, count, now, full_until);
         it.ends[side].readable_edge |= short && count < there;
         bytes[..count].copy_from_slice(&taken);
         self.count(number, count > 0);
@@ -330,9 +331,13 @@ impl Sim {
         if taken > 0 {
             it.push(side, slices.iter().flat_map(|it| it.iter()).take(taken));
         }
+        let now = self.now;
         let [end, other] = it.both(side);
+        if std::mem::replace(&mut end.was_short, taken < offered) && taken > 0 {
+            end.writable_at = now;
+        }
         // Where there is room again, an edge is on its way, although this write came before it.
-        end.writable_edge |= end.full && taken > 0;
+        end.writable_edge |= end.full && taken > 0 && other.inbox.len() - taken <= self.full_until;
         end.full = taken < offered;
         end.was_full |= end.full;
         if end.full && other.inbox.is_empty() {

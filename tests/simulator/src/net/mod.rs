@@ -61,6 +61,9 @@ pub struct Sim {
     pub polls: usize,
     /// How many bytes a socket holds for a peer that does not read.
     pub capacity: usize,
+    /// A socket that was full says that it has room once no more than so many bytes wait in it. On Linux these are two
+    /// thirds of what it holds; here, by default, any room will do.
+    pub full_until: usize,
     /// How many streams a loop may have.
     pub descriptors_max: usize,
     /// How likely faults are.

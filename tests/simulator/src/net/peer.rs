@@ -59,8 +59,8 @@ impl Peer {
 
     /// The same, up to so many bytes.
     pub fn read_up_to(&self, bytes: usize) -> Vec<u8> {
-        let now = self.sim.borrow().now;
-        self.with(|pipe, side| pipe.pull(side, bytes, now))
+        let (now, full_until) = (self.sim.borrow().now, self.sim.borrow().full_until);
+        self.with(|pipe, side| pipe.pull(side, bytes, now, full_until))
     }
 
     /// How many bytes wait to be read.

@@ -34,11 +34,13 @@ pub(super) struct End {
     pub(super) writable_edge: bool,
     /// A write came to less than was offered, so that room is an edge.
     pub(super) full: bool,
+    /// The last write came to less than was offered.
+    pub(super) was_short: bool,
     /// It was full before.
     pub(super) was_full: bool,
     /// When this end last read something.
     pub(super) read_at: Instant,
-    /// When it was last told that it may write.
+    /// When it was last told that it may write, or found that it may.
     pub(super) writable_at: Instant,
     /// When this end was taken or made by its reactor.
     pub(super) since: Instant,
@@ -55,6 +57,7 @@ impl End {
             readable_edge: false,
             writable_edge: false,
             full: false,
+            was_short: false,
             was_full: false,
             read_at: now,
             writable_at: now,
@@ -77,14 +80,21 @@ impl Pipe {
         }
     }
 
-    /// Takes bytes that have come. Where that makes room that the other end has waited for, it is told.
-    pub(super) fn pull(&mut self, side: usize, bytes: usize, now: Instant) -> Vec<u8> {
+    /// Takes bytes that have come. Where that leaves no more than `full_until`, the other end is told of the room that it
+    /// has waited for.
+    pub(super) fn pull(
+        &mut self,
+        side: usize,
+        bytes: usize,
+        now: Instant,
+        full_until: usize,
+    ) -> Vec<u8> {
         let [end, other] = self.both(side);
         let taken: Vec<u8> = end.inbox.drain(..bytes.min(end.inbox.len())).collect();
         if !taken.is_empty() {
             end.read_at = now;
-            if std::mem::take(&mut other.full) {
-                other.writable_edge = true;
+            if other.full && end.inbox.len() <= full_until {
+                (other.full, other.writable_edge) = (false, true);
             }
         }
         taken

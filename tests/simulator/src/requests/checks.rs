@@ -46,11 +46,12 @@ impl Oracle {
             it.waiting_since = None;
         }
         let owes = it.owes_room && !it.finished && waiting == 0 && !secure;
+        let late = std::mem::replace(&mut it.room_is_due, owes) && owes;
         let stalled =
             it.stalls_since(written_at).is_some_and(|at| now >= at + limits.pong_within + TICK);
         if waiting > allowed + 512 {
             self.fail(format!("{waiting} bytes wait for request {number}, and {allowed} may"));
-        } else if owes {
+        } else if late {
             self.fail(format!("request {number} has room, and its handler was not told"));
         } else if stalled {
             self.fail(format!("request {number} waits for a client that takes nothing"));
@@ -96,7 +97,7 @@ impl Oracle {
                     it.stalls_since(written_at).map(|at| at + self.limits.pong_within)
                 }
                 Phase::Answered | Phase::Closed => {
-                    it.ended_at.map(|at| at + self.limits.close_within)
+                    it.ended_at.max(written_at).map(|at| at + self.limits.close_within)
                 }
             };
             let late = |deadline| until.is_none_or(|until| until > deadline + TICK);

@@ -53,6 +53,8 @@ pub(crate) struct Exchange {
     pub(crate) is_blocked: bool,
     /// The handler has to be told as soon as nothing waits any more.
     owes_room: bool,
+    /// It has room since the last turn, so that it has to be told in this one.
+    room_is_due: bool,
     /// Bytes that waited after the last turn, since when some do, and what was made since that turn.
     pub(crate) waiting: usize,
     waiting_since: Option<Instant>,
@@ -92,6 +94,7 @@ impl Exchange {
             is_behind: false,
             is_blocked: false,
             owes_room: false,
+            room_is_due: false,
             waiting: 0,
             waiting_since: None,
             made_bytes: 0,
@@ -237,7 +240,7 @@ impl Oracle {
     pub(crate) fn has_room(&mut self, number: usize, waiting: usize) {
         self.note_exchange(number, "is told of room", 0);
         let it = &mut self.exchanges[number];
-        it.owes_room = false;
+        (it.owes_room, it.room_is_due) = (false, false);
         let wrong = match () {
             () if it.phase != Phase::Streaming => "and does not stream",
             () if it.finished => "and is finished",
