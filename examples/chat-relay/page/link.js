@@ -113,7 +113,8 @@ export class Link {
   }
 
   #hear(line) {
-    if (line.id === 0) {
+    // Before the answer to hello, what cannot be read is the hello.
+    if (line.id === 0 || (line.err && line.id === undefined && !this.isLive)) {
       if (line.err) this.#refuse(new Refusal(line.err));
       else this.#settle(line.ok);
       return;

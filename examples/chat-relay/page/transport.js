@@ -104,7 +104,7 @@ class Requests extends Way {
     if (this.token) return this.listen();
     // Without a token: this hello makes one, and another one listens.
     const answers = await this.#post(JSON.stringify({ id: 0, hello: { ...hello, at: undefined, live: false } }));
-    const answer = answers?.find(({ id }) => id === 0);
+    const answer = answers?.find(({ id, err }) => id === 0 || (err && id === undefined));
     if (!answer) return this.end(answers ? CODES.lost : this.failed ?? CODES.lost);
     if (answer.err) {
       this.opened = true;

@@ -13,6 +13,7 @@ use tautline::{Client, Limits, OwnedMessage};
 
 use crate::config::{AdminAction, Role};
 use crate::protocol::SUBPROTOCOL;
+use crate::store::Store;
 
 /// The file with the secret.
 const SECRET: &str = "admin.secret";
@@ -20,22 +21,20 @@ const SECRET: &str = "admin.secret";
 const ADDRESS: &str = "admin.url";
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The secret of this folder; one is made if there is none.
+/// Makes the secret of a relay that starts on this folder, and drops the address of the one before: somebody else may
+/// listen there by now.
 ///
 /// # Errors
 ///
-/// When the file can neither be read nor made.
-pub fn secret(dir: &Path, random: u128) -> io::Result<String> {
-    let path = dir.join(SECRET);
-    match std::fs::read_to_string(&path) {
-        Ok(secret) if !secret.trim().is_empty() => Ok(secret.trim().to_owned()),
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        Ok(_) | Err(_) => {
-            let secret = format!("{random:032x}");
-            write_private(&path, &secret)?;
-            Ok(secret)
-        }
+/// When the files cannot be written.
+pub fn new_secret(dir: &Path, random: u128) -> io::Result<String> {
+    match std::fs::remove_file(dir.join(ADDRESS)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
     }
+    let secret = format!("{random:032x}");
+    write_private(&dir.join(SECRET), &secret)?;
+    Ok(secret)
 }
 
 /// Notes where the relay of this folder is reached.
@@ -67,6 +66,12 @@ fn write_private(path: &Path, text: &str) -> io::Result<()> {
 pub fn ask(dir: &Path, url: Option<&Url>, action: &AdminAction) -> Result<String, String> {
     let secret =
         read(dir.join(SECRET), "no relay has ever run on this folder; name it with --data")?;
+    if !Store::is_in_use(dir) {
+        return Err(format!(
+            "no relay runs on {}: start it, or name its folder with --data",
+            dir.display()
+        ));
+    }
     let url = match url {
         Some(url) => url.to_string(),
         None => read(dir.join(ADDRESS), "start the relay, or say where it is with --url")?,
@@ -252,8 +257,9 @@ mod tests {
         let path = dir.join(SECRET);
         std::fs::write(&path, "").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(secret(&dir, 7).unwrap().len(), 32);
+        assert_eq!(new_secret(&dir, 7).unwrap().len(), 32);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_ne!(new_secret(&dir, 8).unwrap(), format!("{:032x}", 7), "another at each start");
         std::fs::remove_dir_all(&dir).unwrap();
     }
 

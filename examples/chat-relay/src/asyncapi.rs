@@ -7,7 +7,7 @@ use schemars::generate::SchemaSettings;
 use schemars::{JsonSchema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
-use crate::limits::{FRAME_BYTES_MAX, RelayLimits};
+use crate::limits::{FRAME_BYTES_MAX, HELLO_BYTES_MAX, RelayLimits};
 use crate::protocol::{
     self, Command, ErrorCode, Event, Fetched, Found, Invitation, Joined, Members, Nothing, People,
     Rooms, SUBPROTOCOL, Sent, Welcome,
@@ -235,6 +235,7 @@ fn whole(
                 "x-limits": {
                     "frame_bytes_max": FRAME_BYTES_MAX,
                     "frame_lines_max": limits.frame_lines_max,
+                    "hello_bytes_max": HELLO_BYTES_MAX,
                     "line_bytes_max": limits.line_bytes_max,
                     "body_bytes_max": limits.body_bytes_max,
                     "eph_bytes_max": limits.eph_bytes_max,

@@ -8,6 +8,10 @@ use std::time::Duration;
 
 /// Bytes of one WebSocket message from a client. Beyond it `too_long`, and nothing of it is done.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of one line, and of its frame, before `hello` was answered: that names every room that the client knows, and
+/// others bring a person into most of them. 256 names of 48 characters fit however they are written, with the longest
+/// token. Beyond it `too_long`.
+pub const HELLO_BYTES_MAX: usize = 192 * 1024;
 /// Bytes of one that is still answered. Beyond it the engine closes with 1009.
 pub const FRAME_BYTES_ANSWERED_MAX: usize = 2 * 1024 * 1024;
 /// Bytes that a connection may send in one second. A client that is faster is read at this rate.
@@ -42,7 +46,8 @@ pub struct RelayLimits {
 
     /// Messages in one answer to `get` or `search`. Default 100; the client asks again for the rest.
     pub answer_messages_max: u32,
-    /// Bytes of bodies in one answer to `get`, and in one piece of a catch-up. Default 64 KiB, but always one message.
+    /// Bytes of messages with their names, in one answer to `get` or `search`, and in one piece of a catch-up. Default
+    /// 64 KiB, but always one message.
     pub answer_bytes_max: usize,
     /// Members in one answer. Default 256; the client asks again for the rest.
     pub answer_members_max: usize,
@@ -70,7 +75,8 @@ pub struct RelayLimits {
     pub lag_max: Duration,
 
     /// What a person may spend at once, with all devices. A line costs 1 and a further 1 for each KiB that it brings or
-    /// asks for. Default 200; beyond it `rate`, with the time after which the line will be taken.
+    /// asks for; the answer to `hello` and the catch-up cost nothing, and the latter goes as the socket takes it.
+    /// Default 200; beyond it `rate`, with the time after which the line will be taken.
     pub burst: u32,
     /// What comes back each second. Default 20.
     pub refill_per_s: u32,
@@ -84,7 +90,7 @@ pub struct RelayLimits {
     /// What it costs to make a room. Default 20.
     pub room_cost: u32,
     /// What a `search` costs beside its answer: the store looks at thousands of messages that have the words, whoever
-    /// can read them. Default 10.
+    /// can read them, and at the numbers of all messages with a word that begins as the last one does. Default 10.
     pub search_cost: u32,
     /// Lines refused with `rate`, and sent before the time that the refusal before them named, until the connection is
     /// closed with 4500. One is forgiven each second. Default 200.

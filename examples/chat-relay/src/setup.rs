@@ -32,7 +32,8 @@ pub fn of(config: &Config) -> Result<(Setup, Store), String> {
         ..Settings::default()
     };
     let connections_per_address = config.connections_per_address.map(std::num::NonZeroUsize::get);
-    let setup = Setup { relay, further_origins, metrics: config.metrics, connections_per_address };
+    let (tls, metrics) = (config.certificate.is_some(), config.metrics);
+    let setup = Setup { relay, further_origins, tls, metrics, connections_per_address };
     Ok((setup, store))
 }
 
@@ -49,7 +50,7 @@ fn open(storage: &Storage) -> Result<(Store, Option<String>), String> {
         Storage::Memory => None,
         Storage::Folder { path, .. } => {
             let named = |error| format!("{}: the admin's secret: {error}", path.display());
-            Some(admin::secret(path, rand::random()).map_err(named)?)
+            Some(admin::new_secret(path, rand::random()).map_err(named)?)
         }
     };
     Ok((store, secret))

@@ -145,8 +145,18 @@ impl Running {
     }
 
     fn connect(&self, root: &std::path::Path) -> Result<tautline::Client, String> {
+        self.connect_from(&format!("https://localhost:{}", self.port), root)
+    }
+
+    /// Connects as a page of this origin does.
+    fn connect_from(
+        &self,
+        origin: &str,
+        root: &std::path::Path,
+    ) -> Result<tautline::Client, String> {
         let url = format!("wss://localhost:{}/ws", self.port).parse().unwrap();
         let request = tautline::handshake::ClientRequest::new(url).subprotocol("relay.v1").unwrap();
+        let request = request.origin(origin).unwrap();
         let tls = tautline::tls::ClientTls::trusting(root).unwrap();
         tautline::Client::connect_tls(&request, tautline::Limits::default(), &tls)
             .map_err(|error| error.to_string())
@@ -163,7 +173,7 @@ impl Drop for Running {
 
 #[cfg(unix)]
 #[test]
-fn tls_is_spoken_and_a_renewed_certificate_is_read_again_on_sighup() {
+fn tls_is_spoken_to_its_own_page_and_a_renewed_certificate_is_read_again_on_sighup() {
     let folder = std::env::temp_dir().join(format!("chat-relay-tls-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let (chain, key) = (folder.join("chain.pem"), folder.join("key.pem"));
@@ -178,6 +188,10 @@ fn tls_is_spoken_and_a_renewed_certificate_is_read_again_on_sighup() {
     let arguments = ["--tls-cert", chain.to_str().unwrap(), "--tls-key", key.to_str().unwrap()];
     let relay = Running::start(&arguments);
     let mut open = relay.connect(&old).unwrap();
+    for origin in [format!("http://localhost:{}", relay.port), "https://evil.example".into()] {
+        let refused = relay.connect_from(&origin, &old).unwrap_err();
+        assert!(refused.contains("403"), "{origin}: {refused}");
+    }
 
     let new = make("new.pem");
     let hang_up = || {
@@ -258,8 +272,17 @@ fn the_one_who_runs_it_asks_a_running_relay_and_copies_its_data() {
     assert_eq!(backup().status.code(), Some(0));
     assert!(text(&backup().stderr).contains("not overwritten"), "{}", text(&backup().stderr));
     drop(relay);
-    let stopped = run(&["admin", "people", "--data", data]);
-    assert!(text(&stopped.stderr).contains("is the relay running?"), "{}", text(&stopped.stderr));
+    // Somebody else listens where it did, and hears nothing of its secret.
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    other.set_nonblocking(true).unwrap();
+    let url = format!("ws://{}/ws", other.local_addr().unwrap());
+    std::fs::write(folder.join("admin.url"), &url).unwrap();
+    for more in [&[][..], &["--url", &url]] {
+        let stopped = run(&[&["admin", "people", "--data", data], more].concat());
+        assert_eq!(stopped.status.code(), Some(1));
+        assert!(text(&stopped.stderr).contains("no relay runs"), "{}", text(&stopped.stderr));
+    }
+    assert_eq!(other.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
     std::fs::remove_dir_all(folder).unwrap();
 }
 

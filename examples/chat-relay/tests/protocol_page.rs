@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chat_relay::asyncapi;
-use chat_relay::limits::{FRAME_BYTES_MAX, RelayLimits};
+use chat_relay::limits::{FRAME_BYTES_MAX, HELLO_BYTES_MAX, RelayLimits};
 use chat_relay::relay::{Admission, Registration, Settings};
 use chat_relay::server::{self, Server, Setup};
 use chat_relay::store::Store;
@@ -307,6 +307,7 @@ fn the_limits_are_those_of_the_relay() {
     let messages = usize::try_from(limits.answer_messages_max).unwrap();
     let numbers = [
         FRAME_BYTES_MAX,
+        HELLO_BYTES_MAX,
         limits.frame_lines_max,
         limits.line_bytes_max,
         limits.body_bytes_max,

@@ -567,3 +567,41 @@ fn a_post_ends_when_all_is_answered_that_will_be() {
     drop(alice);
     relay.stop();
 }
+
+#[test]
+fn every_cursor_fits_into_a_request() {
+    let relay = Relay::start(RelayLimits::default());
+    let alice = relay.person_in("alice", "tea");
+    let cursor =
+        |n: usize| format!(r#""{n:03}{}":["0123456789ab",1]"#, "\\ud840\\udc00".repeat(45));
+    let at: Vec<_> = (0..256).map(cursor).collect();
+    let answer = relay.http(&format!(
+        "GET /poll?wait_s=0 HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n\
+         Last-Event-ID: {{{}}}\r\n\r\n",
+        relay.address,
+        alice.token.as_str().unwrap(),
+        at.join(",")
+    ));
+    let welcome = lines(&unchunked(&answer)).remove(0);
+    assert_eq!(welcome["ok"]["refused"].as_object().unwrap().len(), 256);
+    drop(alice);
+    relay.stop();
+}
+
+#[test]
+fn a_post_that_is_no_text_is_refused() {
+    let relay = Relay::start(RelayLimits::default());
+    let mut stream = TcpStream::connect(relay.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut request =
+        format!("POST /post HTTP/1.1\r\nHost: {}\r\nContent-Length: 14\r\n\r\n", relay.address);
+    request.push_str(r#"{"ping":"abc"}"#);
+    let mut request = request.into_bytes();
+    let last = request.len() - 3;
+    request[last] = 0xff;
+    stream.write_all(&request).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400 ") && answer.contains("UTF-8"), "{answer}");
+    relay.stop();
+}

@@ -107,6 +107,9 @@ fn people_are_found_listed_vouched_for_and_forgotten() {
         (say(1, 2, "c", ""), Answer::Sent { seq: 1, ts: 7, dup: false }),
         (forget(1), REFUSED(Refused::Exists)),
         (forget(2), REFUSED(Refused::Exists)),
+        (Job::Block { person: PersonId(4), blocked: true }, Answer::Done),
+        (forget(4), REFUSED(Refused::Exists)),
+        (Job::Block { person: PersonId(4), blocked: false }, Answer::Done),
         (forget(4), Answer::Done),
         (find("dan"), REFUSED(Refused::Unknown)),
         (Job::Resume { token: "t".into(), now_ms: 9 }, REFUSED(Refused::Unknown)),
@@ -227,7 +230,7 @@ fn a_repeated_message_gets_the_first_answer_and_times_do_not_go_back() {
 
 #[test]
 fn reading_ends_at_each_limit_but_gives_at_least_one() {
-    // Bodies of 15 bytes.
+    // Lines of 111 bytes, whatever their bodies are.
     let mut store = room_with(9);
     let table = [
         (1, 9, 100, 1000, vec![1, 2, 3, 4, 5, 6, 7, 8, 9]),
@@ -235,8 +238,8 @@ fn reading_ends_at_each_limit_but_gives_at_least_one() {
         (3, 5, 100, 1000, vec![3, 4, 5]),
         (3, 9, 2, 1000, vec![3, 4]),
         (3, 9, 0, 1000, vec![3]),
-        (3, 9, 100, 44, vec![3, 4]),
-        (3, 9, 100, 45, vec![3, 4, 5]),
+        (3, 9, 100, 332, vec![3, 4]),
+        (3, 9, 100, 333, vec![3, 4, 5]),
         (3, 9, 100, 0, vec![3]),
         (10, 20, 100, 1000, vec![]),
         (5, 4, 100, 1000, vec![]),
@@ -327,19 +330,23 @@ fn search_finds_words_and_the_beginning_of_the_last_newest_first() {
 #[test]
 fn search_goes_on_from_the_last_number() {
     let mut store = room_with(5);
-    let mut before = None;
-    let mut found = Vec::new();
-    loop {
-        let (rooms, words) = (vec![RoomId(1)], "word".into());
-        let answer = do_one(&mut store, Job::Search { rooms, words, before, messages_max: 2 });
-        found.push(seqs(&answer));
-        let Answer::Found { next, .. } = answer else { panic!("{answer:?}") };
-        before = next;
-        if next.is_none() {
-            break;
+    // Two of them have 220 bytes.
+    for (messages_max, bytes_max) in [(2, 1000), (100, 220), (100, 329)] {
+        let mut before = None;
+        let mut found = Vec::new();
+        loop {
+            let (rooms, words) = (vec![RoomId(1)], "word".into());
+            let job = Job::Search { rooms, words, before, messages_max, bytes_max };
+            let answer = do_one(&mut store, job);
+            found.push(seqs(&answer));
+            let Answer::Found { next, .. } = answer else { panic!("{answer:?}") };
+            before = next;
+            if next.is_none() {
+                break;
+            }
         }
+        assert_eq!(found, [vec![5, 4], vec![3, 2], vec![1]]);
     }
-    assert_eq!(found, [vec![5, 4], vec![3, 2], vec![1]]);
 }
 
 #[test]
@@ -352,7 +359,9 @@ fn a_search_looks_at_so_many_and_goes_on_from_there() {
     let mut pages = Vec::new();
     loop {
         let (rooms, words) = (vec![RoomId(1)], "word".into());
-        let answer = do_one(&mut store, Job::Search { rooms, words, before, messages_max: 2 });
+        let (messages_max, bytes_max) = (2, 1000);
+        let job = Job::Search { rooms, words, before, messages_max, bytes_max };
+        let answer = do_one(&mut store, job);
         pages.push(seqs(&answer));
         let Answer::Found { next, .. } = answer else { panic!("{answer:?}") };
         before = next;
@@ -361,4 +370,19 @@ fn a_search_looks_at_so_many_and_goes_on_from_there() {
         }
     }
     assert_eq!(pages, [vec![], vec![1]]);
+}
+
+#[test]
+fn a_large_room_is_dropped_in_pieces_and_nobody_is_in_what_is_left() {
+    let mut store = room_with(2_500);
+    do_one(&mut store, make_room("other", &[1]));
+    do_one(&mut store, say(2, 1, "k", "word"));
+    let forget = || Job::ForgetRoom { room: RoomId(1) };
+    assert_eq!(do_one(&mut store, forget()), Answer::More);
+    let left = store.inventory().unwrap().rooms.remove(0);
+    assert_eq!((left.first, left.head, left.members), (1_001, 2_500, vec![]));
+    assert_eq!(do_one(&mut store, forget()), Answer::More);
+    assert_eq!(do_one(&mut store, forget()), Answer::Done);
+    assert_eq!(do_one(&mut store, forget()), REFUSED(Refused::NoRoom));
+    assert_eq!(seqs(&search(&mut store, &[1, 2], "word")), [1]);
 }

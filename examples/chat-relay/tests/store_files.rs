@@ -77,6 +77,35 @@ fn the_folder_is_its_owners() {
     assert_eq!(fs::metadata(dir.path()).unwrap().permissions().mode() & 0o777, 0o700);
 }
 
+#[cfg(unix)]
+#[test]
+fn the_files_are_their_owners_in_a_folder_that_was_there_too() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = TempDir::new("modes");
+    fs::create_dir(dir.path()).unwrap();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut store = open(&dir).unwrap();
+    do_all(&mut store, vec![register("ann", "t", None)]);
+    let mut names = Vec::new();
+    for entry in fs::read_dir(dir.path()).unwrap().map(Result::unwrap) {
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{entry:?}");
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    names.sort();
+    assert_eq!(names, ["relay.db", "relay.db-shm", "relay.db-wal", "relay.lock"]);
+}
+
+#[test]
+fn whether_a_relay_runs_is_seen_by_its_lock() {
+    let dir = TempDir::new("in-use");
+    assert!(!Store::is_in_use(dir.path()));
+    let store = open(&dir).unwrap();
+    assert!(Store::is_in_use(dir.path()));
+    drop(store);
+    assert!(!Store::is_in_use(dir.path()));
+    open(&dir).unwrap();
+}
+
 #[test]
 fn a_backup_of_a_store_at_work_is_a_store() {
     let dir = TempDir::new("backup");
@@ -134,6 +163,7 @@ fn a_full_file_is_read_on_and_written_again_after_space_is_made() {
     let limits = StoreLimits { data_bytes_max: Some(400 * 1024) };
     let mut store = Store::open(dir.path(), &limits).unwrap();
     do_all(&mut store, vec![register("ann", "t", None), make_room("r", &[1])]);
+    let vouched = |name: &str| Job::Vouched { key: name.into(), shown: name.into(), now_ms: 5 };
     let mut cids = 0_u64;
     let mut head = 0;
     for round in 0..3 {
@@ -143,6 +173,8 @@ fn a_full_file_is_read_on_and_written_again_after_space_is_made() {
                 (0..50).map(|n| say(1, 1, &format!("c{}", cids + n), "a few words")).collect();
             jobs.push(read(1, head, head));
             jobs.push(Job::Resume { token: "t".into(), now_ms: 1 << 40 });
+            jobs.push(vouched("ann"));
+            jobs.push(vouched(&format!("new{cids}")));
             cids += 50;
             let answers = do_all(&mut store, jobs);
             full = answers[0] == REFUSED(Refused::Full);
@@ -152,7 +184,10 @@ fn a_full_file_is_read_on_and_written_again_after_space_is_made() {
             }
             head += if full { 0 } else { 50 };
             assert!(matches!(answers[50], Answer::Page { .. }), "{:?}", answers[50]);
-            assert!(matches!(answers[51], Answer::Person(_)), "{:?}", answers[51]);
+            for answer in &answers[51..53] {
+                assert!(matches!(answer, Answer::Person(_)), "{answer:?}");
+            }
+            assert_eq!(answers[53] == answers[0], full, "{:?}", answers[53]);
         }
         let stored = store.inventory().unwrap().rooms[0].clone();
         assert!(stored.head == head && head > 100, "{stored:?} {head}");

@@ -93,7 +93,7 @@ impl Model {
             Job::Retain { before_ms, messages_max, at_once } => {
                 Plain::Other(self.retain(*before_ms, *messages_max, u64::from(*at_once)))
             }
-            Job::Search { rooms, words, before: None, messages_max } => {
+            Job::Search { rooms, words, before: None, messages_max, .. } => {
                 self.search(rooms, words, *messages_max)
             }
             Job::SetRole { room, .. }
@@ -181,7 +181,8 @@ impl ModelRoom {
                 let mut page: Vec<Shown> = Vec::new();
                 let mut bytes = 0;
                 for message in self.log.iter().filter(|m| (*from..=*to).contains(&m.seq)) {
-                    bytes += message.body.len();
+                    // The names of people and rooms have two letters.
+                    bytes += 94 + message.cid.len() + message.body.len();
                     let fits = bytes <= *bytes_max && page.len() < *messages_max as usize;
                     if !fits && !page.is_empty() {
                         break;
@@ -250,7 +251,7 @@ fn job() -> impl Strategy<Value = Job> {
             let (cid, body) = (format!("c{cid}"), body.to_string().into());
             Job::Send { room, from, cid, body, now_ms }
         });
-    let read = (room(), 0..30_u64, 0..30_u64, 0..6_u32, 0..80_usize).prop_map(
+    let read = (room(), 0..30_u64, 0..30_u64, 0..6_u32, 0..800_usize).prop_map(
         |(room, from, to, messages_max, bytes_max)| Job::Read {
             room,
             from,
@@ -271,7 +272,10 @@ fn job() -> impl Strategy<Value = Job> {
         |(before_ms, messages_max, at_once)| Job::Retain { before_ms, messages_max, at_once },
     );
     let search = (prop::collection::vec(room(), 0..5), words(), 0..4_u32).prop_map(
-        |(rooms, words, messages_max)| Job::Search { rooms, words, before: None, messages_max },
+        |(rooms, words, messages_max)| {
+            let (before, bytes_max) = (None, 1 << 20);
+            Job::Search { rooms, words, before, messages_max, bytes_max }
+        },
     );
     prop_oneof![
         20 => send,

@@ -374,3 +374,15 @@ test("a room may be called __proto__", async (world) => {
   await ben.sees("two, while Ben is away");
   assert.deepEqual(await ben.log(), ["one", "two, while Ben is away"]);
 });
+
+test("a hello that the relay cannot read is said, and not waited for", async (world) => {
+  const relay = await world.relay();
+  const ada = await world.visit(relay.url);
+  const text = "a line has at most 196608 bytes";
+  await playRelay(ada.page, ({ said, say }) => {
+    if (said.hello) say({ err: { code: "too_long", text } });
+  });
+  await ada.page.fill("#name", "Ada");
+  await ada.page.press("#name", "Enter");
+  await ada.page.waitForFunction((said) => document.getElementById("enter-problem").textContent.includes(said), text);
+});

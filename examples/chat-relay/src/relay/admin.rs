@@ -93,12 +93,17 @@ impl<K: Key> Relay<K> {
             | AdminStep::Invited(_)
             | AdminStep::RemovedRoom(_) => {}
         }
-        let Answer::Done = stored else { return Err(refusal(stored)) };
+        let (Answer::Done | Answer::More) = stored else { return Err(refusal(stored)) };
         match step {
             AdminStep::Blocked(person) | AdminStep::SignedOut(person) => {
                 self.end_all(now, person, SIGNED_OUT, super::people::SIGNED_OUT, out);
             }
-            AdminStep::RemovedRoom(id) => self.remove_room(id, out),
+            AdminStep::RemovedRoom(id) => {
+                self.remove_room(id, out);
+                if stored == Answer::More {
+                    out.push(super::rooms::ask_to_forget(id));
+                }
+            }
             AdminStep::Invited(code) => {
                 self.answer(out, asker, &Invitation { invitation: &code });
                 return Ok(());

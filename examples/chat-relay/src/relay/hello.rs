@@ -264,9 +264,14 @@ impl<K: Key> Relay<K> {
         out: &mut Vec<Out<K>>,
     ) {
         let token = self.secret();
-        let device = hello.device.clone().unwrap_or_default();
+        let device = self.device_of(&hello);
         let job = Job::SignIn { person, token: token.clone(), device, now_ms: now.unix_ms };
         out.push(ask_store(Step::SignIn { asker, hello, token: Some(token) }, job));
+    }
+
+    /// The device that a new token is for. One without a name is like no other: its token drops none.
+    fn device_of(&mut self, hello: &Hello) -> String {
+        hello.device.clone().unwrap_or_else(|| self.secret())
     }
 
     fn register(
@@ -279,12 +284,13 @@ impl<K: Key> Relay<K> {
         out: &mut Vec<Out<K>>,
     ) {
         let token = self.secret();
+        let device = self.device_of(&hello);
         let invited = matches!(self.admission, Admission::Accounts(Registration::Invitation));
         let job = Job::Register {
             key: name.key,
             shown: name.shown,
             token: token.clone(),
-            device: hello.device.clone().unwrap_or_default(),
+            device,
             password_hash,
             invitation: hello.invitation.take().filter(|_| invited),
             now_ms: now.unix_ms,

@@ -110,8 +110,8 @@ impl<K: Key> Relay<K> {
         let room = self.rooms.get(&id).filter(is_in).ok_or_else(not_member)?;
         let msgs = messages.iter().filter_map(|it| shown(&room.name, it)).collect();
         let fetched = Fetched { room: &room.name, first: room.first, head: room.head, msgs };
-        self.answer(out, asker, &fetched);
-        self.charge_for_answer(asker.who, messages.iter().map(|it| it.body.len()).sum());
+        let bytes = self.answer(out, asker, &fetched);
+        self.charge_for_answer(asker.who, bytes);
         Ok(())
     }
 
@@ -139,6 +139,7 @@ impl<K: Key> Relay<K> {
             words: search.text,
             before: search.before,
             messages_max: self.limits.answer_messages_max,
+            bytes_max: self.limits.answer_bytes_max,
         };
         out.push(ask_store(Step::Found { asker }, job));
         Ok(())
@@ -156,8 +157,8 @@ impl<K: Key> Relay<K> {
         };
         let of_mine = messages.iter().filter(|it| person.rooms.contains(&it.room));
         let msgs = of_mine.filter_map(|it| shown(&self.rooms.get(&it.room)?.name, it)).collect();
-        self.answer(out, asker, &Found { msgs, next });
-        self.charge_for_answer(asker.who, messages.iter().map(|it| it.body.len()).sum());
+        let bytes = self.answer(out, asker, &Found { msgs, next });
+        self.charge_for_answer(asker.who, bytes);
         Ok(())
     }
 

@@ -17,7 +17,7 @@
 //!
 //! - `session`: connections, and what they may spend.
 //! - `hello`: who somebody is. `people`: devices, presence.
-//! - `rooms`: who is where, and may what. `messages`: send, get, search, marks, eph.
+//! - `rooms`: who is where, and may what. `places`: how many may be. `messages`: send, get, search, marks, eph.
 //! - `catch_up`: a connection that is behind. `admin`: for the one who runs it. `then`: what waits for the store.
 
 mod admin;
@@ -25,6 +25,7 @@ mod catch_up;
 mod hello;
 mod messages;
 mod people;
+mod places;
 mod room;
 mod rooms;
 mod session;
@@ -36,7 +37,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::limits::{FRAME_BYTES_MAX, RelayLimits};
+use crate::limits::{FRAME_BYTES_MAX, HELLO_BYTES_MAX, RelayLimits};
 use crate::protocol::{self, Command, ErrorCode, Line, Nothing, Problem, ok_line};
 use crate::store::Request;
 use crate::store::job::{Answer, Inventory, Job, PersonId, Refused, RoomId};
@@ -155,7 +156,11 @@ pub struct Relay<K> {
     keys: HashMap<Arc<str>, PersonId>,
     /// People whose last connection has ended, and when something comes of it. and they are kept in memory.
     leaving: BTreeSet<(Duration, PersonId)>,
+    /// Rooms that people are about to come into, and that the store is at. They count as rooms already.
+    entering: HashMap<PersonId, usize>,
     rooms: HashMap<RoomId, Room<K>>,
+    /// Rooms that the store is making. They count already, too.
+    making: usize,
     names: HashMap<Arc<str>, RoomId>,
     /// Marks that the store had no room for.
     unmarked: BTreeSet<(RoomId, PersonId)>,
@@ -193,7 +198,9 @@ impl<K: Key> Relay<K> {
             people: HashMap::new(),
             keys: HashMap::new(),
             leaving: BTreeSet::new(),
+            entering: HashMap::new(),
             rooms: HashMap::new(),
+            making: 0,
             names: HashMap::new(),
             unmarked: BTreeSet::new(),
             unforgotten: BTreeSet::new(),
@@ -204,17 +211,26 @@ impl<K: Key> Relay<K> {
             relay.meet(&known, Duration::ZERO);
         }
         for room in inventory.rooms {
-            for member in &room.members {
-                if let Some(person) = relay.people.get_mut(&member.person) {
-                    person.rooms.insert(room.room);
+            let id = room.room;
+            let room = Room::stored(room);
+            if room.is_over() {
+                // It died before all of it was dropped.
+                relay.unforgotten_rooms.insert(id);
+                continue;
+            }
+            for member in room.members.keys() {
+                if let Some(person) = relay.people.get_mut(member) {
+                    person.rooms.insert(id);
                 }
             }
-            relay.names.insert(room.name.clone(), room.room);
-            relay.rooms.insert(room.room, Room::stored(room));
+            relay.names.insert(room.name.clone(), id);
+            relay.rooms.insert(id, room);
         }
         relay.people.retain(|_, person| !person.rooms.is_empty());
-        let people = &relay.people;
-        relay.keys.retain(|_, person| people.contains_key(person));
+        // It died between the last owner's going and the heir's coming.
+        let ownerless = relay.rooms.iter().filter(|(_, room)| room.heir().is_some());
+        relay.heirless = ownerless.map(|(id, _)| *id).collect();
+        relay.keys.retain(|_, person| relay.people.contains_key(person));
         relay
     }
 
@@ -227,9 +243,9 @@ impl<K: Key> Relay<K> {
 
     /// A text frame arrived.
     pub fn receive(&mut self, now: Moment, who: K, text: &str, out: &mut Vec<Out<K>>) {
-        if text.len() > FRAME_BYTES_MAX && self.is_open(who) {
-            let problem =
-                format!("a frame has at most {FRAME_BYTES_MAX} bytes; nothing of it was done");
+        let bytes_max = if self.is_greeting(who) { HELLO_BYTES_MAX } else { FRAME_BYTES_MAX };
+        if text.len() > bytes_max && self.is_open(who) {
+            let problem = format!("a frame has at most {bytes_max} bytes; nothing of it was done");
             let problem = Problem::new(ErrorCode::TooLong, problem);
             let problem = self.afford(now, who, text.len()).err().unwrap_or(problem);
             return self.refuse_or_close(now, who, problem, out);
@@ -320,8 +336,8 @@ impl<K: Key> Relay<K> {
                 self.done(asker, done, out);
             }
             Step::Forgot { person } => self.forgot(now, person, &answer, out),
-            Step::ForgotRoom { room } => self.forgot_room(room, &answer),
-            Step::Retained => self.retained(answer),
+            Step::ForgotRoom { room } => self.forgot_room(room, &answer, out),
+            Step::Retained => self.retained(now, answer, out),
             Step::Nothing => {}
             Step::Admin { asker, step } => {
                 let done = self.administered(now, asker, step, answer, out);
@@ -363,7 +379,7 @@ impl<K: Key> Relay<K> {
             }
         }
         for room in std::mem::take(&mut self.unforgotten_rooms) {
-            out.push(ask_store(Step::ForgotRoom { room }, Job::ForgetRoom { room }));
+            out.push(rooms::ask_to_forget(room));
         }
         for room in std::mem::take(&mut self.heirless) {
             self.pass_on(room, out);
@@ -382,9 +398,11 @@ impl<K: Key> Relay<K> {
         line: &str,
         out: &mut Vec<Out<K>>,
     ) -> Result<(), Problem> {
-        if line.len() > self.limits.line_bytes_max {
+        let bytes_max =
+            if self.is_greeting(who) { HELLO_BYTES_MAX } else { self.limits.line_bytes_max };
+        if line.len() > bytes_max {
             self.afford(now, who, line.len())?;
-            let text = format!("a line has at most {} bytes", self.limits.line_bytes_max);
+            let text = format!("a line has at most {bytes_max} bytes");
             return Err(Problem::new(ErrorCode::TooLong, text));
         }
         // Parsed before it is paid for, so that a refusal can carry the id.
@@ -440,11 +458,13 @@ impl<K: Key> Relay<K> {
         }
     }
 
-    /// Answers, if an answer is wanted and somebody is there.
-    fn answer(&self, out: &mut Vec<Out<K>>, asker: Asker<K>, ok: &impl serde::Serialize) {
-        if let Some(id) = asker.id.filter(|_| self.is_open(asker.who)) {
-            out.push(Out::Send { to: asker.who, text: ok_line(id, ok) });
-        }
+    /// Answers, if an answer is wanted and somebody is there. Returns how many bytes that were.
+    fn answer(&self, out: &mut Vec<Out<K>>, asker: Asker<K>, ok: &impl serde::Serialize) -> usize {
+        let Some(id) = asker.id.filter(|_| self.is_open(asker.who)) else { return 0 };
+        let text = ok_line(id, ok);
+        let bytes = text.len();
+        out.push(Out::Send { to: asker.who, text });
+        bytes
     }
 
     /// Answers that it is done.
@@ -483,7 +503,7 @@ impl<K: Key> Relay<K> {
         Job::Retain { before_ms, messages_max, at_once: 1_000 }
     }
 
-    fn retained(&mut self, answer: Answer) {
+    fn retained(&mut self, now: Moment, answer: Answer, out: &mut Vec<Out<K>>) {
         let Answer::Retained { firsts, more } = answer else { return };
         for (room, first) in firsts {
             if let Some(room) = self.rooms.get_mut(&room) {
@@ -491,8 +511,7 @@ impl<K: Key> Relay<K> {
             }
         }
         if more {
-            // At the next tick.
-            self.retained_at = Duration::ZERO;
+            out.push(ask_store(Step::Retained, self.retain_job(now)));
         }
     }
 }

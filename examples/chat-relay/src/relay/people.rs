@@ -26,8 +26,6 @@ pub(super) struct Person<K> {
     /// The connections that get no events: they are no devices, and nobody sees them come or go.
     pub(super) quiet: Vec<K>,
     pub(super) rooms: BTreeSet<RoomId>,
-    /// Rooms that the person has asked to be let into, and that the store is at. They count as rooms already.
-    pub(super) entering: usize,
     pub(super) bucket: Bucket,
     /// Others see the person as here.
     online: bool,
@@ -109,7 +107,6 @@ impl<K: Key> Relay<K> {
             devices: Vec::new(),
             quiet: Vec::new(),
             rooms: BTreeSet::new(),
-            entering: 0,
             bucket: Bucket::full(self.rate(), now),
             online: false,
             last_seen_ms: known.last_seen_ms,
@@ -300,6 +297,7 @@ impl<K: Key> Relay<K> {
             refused: refused.map(|name| (&**name, ErrorCode::NotMember)).collect(),
             rooms,
         };
+        // Not paid for by the person: who polls comes back with every message.
         self.answer(out, asker, &welcome);
     }
 

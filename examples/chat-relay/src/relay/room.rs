@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::limits::MEMBERS_TOLD_MAX;
 use crate::protocol::RoomHead;
-use crate::store::job::{Access, PersonId, Role, StoredRoom};
+use crate::store::job::{Access, PersonId, Role, RoomId, StoredRoom};
 
 /// A room.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(super) struct Room<K> {
     pub(super) members: BTreeMap<PersonId, Membership>,
     /// The connections that get what happens here as it happens.
     pub(super) live: BTreeSet<K>,
+    /// How many members the store is about to let in. They count already.
+    pub(super) entering: usize,
     /// Members whose membership the store is about to end.
     pub(super) leaving: BTreeSet<PersonId>,
 }
@@ -58,8 +60,8 @@ impl Membership {
 
 impl<K: Ord> Room<K> {
     pub(super) fn empty(name: Arc<str>, epoch: String, access: Access) -> Self {
-        let (members, live) = (BTreeMap::new(), BTreeSet::new());
-        Self { name, epoch, access, first: 1, head: 0, members, live, leaving: BTreeSet::new() }
+        let (first, head, members) = (1, 0, Vec::new());
+        Self::stored(StoredRoom { room: RoomId(0), name, epoch, access, first, head, members })
     }
 
     pub(super) fn stored(room: StoredRoom) -> Self {
@@ -70,7 +72,7 @@ impl<K: Ord> Room<K> {
         let StoredRoom { name, epoch, access, first, head, members, .. } = room;
         let members = members.into_iter().map(member).collect();
         let (live, leaving) = (BTreeSet::new(), BTreeSet::new());
-        Self { name, epoch, access, first, head, members, live, leaving }
+        Self { name, epoch, access, first, head, members, live, entering: 0, leaving }
     }
 
     /// Where the log is, as the protocol says it.
@@ -84,6 +86,11 @@ impl<K: Ord> Room<K> {
         let next = last.checked_add(1)?;
         let fits = self.first <= next && next <= self.head.saturating_add(1);
         (epoch == self.epoch && fits).then_some(next)
+    }
+
+    /// Whether nobody could come into it any more, or there is nothing to come for.
+    pub(super) fn is_over(&self) -> bool {
+        self.members.is_empty() && (self.head == 0 || self.access != Access::Open)
     }
 
     /// Whether its members are told of each other's marks and presence.

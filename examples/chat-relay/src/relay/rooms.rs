@@ -47,8 +47,8 @@ impl<K: Key> Relay<K> {
             role: Some(Role::Member),
             known: self.known_person(me),
             joins: true,
+            enters: true,
         };
-        self.begins_to_enter(me);
         self.set_role(change, out);
         Ok(())
     }
@@ -64,9 +64,15 @@ impl<K: Key> Relay<K> {
         if self.rooms.get(&id).is_some_and(|room| room.access == Access::Direct) {
             return Err(problem(ErrorCode::Forbidden, "a room of two is not left"));
         }
-        let asker = Some(asker);
-        let change =
-            RoleChange { asker, room: id, person: me, role: None, known: None, joins: false };
+        let change = RoleChange {
+            asker: Some(asker),
+            room: id,
+            person: me,
+            role: None,
+            known: None,
+            joins: false,
+            enters: false,
+        };
         self.set_role(change, out);
         Ok(())
     }
@@ -126,10 +132,13 @@ impl<K: Key> Relay<K> {
         out: &mut Vec<Out<K>>,
     ) -> Result<(), Problem> {
         self.pay(now, asker.who, self.limits.room_cost)?;
-        if self.rooms.len() >= self.limits.rooms_max {
+        if self.rooms.len().saturating_add(self.making) >= self.limits.rooms_max {
             return Err(relay_full());
         }
-        self.begins_to_enter(me);
+        self.making = self.making.saturating_add(1);
+        for (person, _) in &members {
+            self.begins_to_enter(*person);
+        }
         let mut epoch = self.secret();
         epoch.truncate(12);
         let job = Job::MakeRoom {
@@ -152,7 +161,10 @@ impl<K: Key> Relay<K> {
         out: &mut Vec<Out<K>>,
     ) -> Result<(), Problem> {
         let NewRoom { asker, me, name, epoch, access, members, known } = new;
-        self.has_entered(me);
+        self.making = self.making.saturating_sub(1);
+        for (person, _) in &members {
+            self.has_entered(*person);
+        }
         let id = match stored {
             Answer::Room(id) => id,
             // Somebody else was faster; that room is known by now.
@@ -163,6 +175,11 @@ impl<K: Key> Relay<K> {
             Answer::Refused(Refused::Exists) if self.names.contains_key(&name) => {
                 let join = Join { room: name.to_string(), access: Default::default() };
                 return self.join(now, asker, me, &join, out);
+            }
+            Answer::Refused(Refused::Exists) => {
+                let text = "what was in a room of this name is being dropped";
+                let busy = problem(ErrorCode::Busy, text).retry_after(super::RETRY_BUSY_MS);
+                return Err(busy);
             }
             stored => return Err(refusal(stored)),
         };
@@ -246,15 +263,27 @@ impl<K: Key> Relay<K> {
             }
             (true, _) => {}
         }
-        let asker = Some(asker);
-        let person = known.person;
-        let change = RoleChange { asker, room: id, person, role, known: Some(known), joins: false };
+        let change = RoleChange {
+            asker: Some(asker),
+            room: id,
+            person: known.person,
+            role,
+            known: Some(known),
+            joins: false,
+            enters: !is_member,
+        };
         self.set_role(change, out);
         Ok(())
     }
 
     fn set_role(&mut self, change: RoleChange<K>, out: &mut Vec<Out<K>>) {
-        let RoleChange { room, person, role, .. } = change;
+        let RoleChange { room, person, role, enters, .. } = change;
+        if enters {
+            self.begins_to_enter(person);
+            if let Some(room) = self.rooms.get_mut(&room) {
+                room.entering = room.entering.saturating_add(1);
+            }
+        }
         if let Some(room) = self.rooms.get_mut(&room).filter(|_| role.is_none()) {
             room.leaving.insert(person);
         }
@@ -268,12 +297,15 @@ impl<K: Key> Relay<K> {
         stored: Answer,
         out: &mut Vec<Out<K>>,
     ) -> Result<(), Problem> {
-        let RoleChange { asker, room: id, person, role, known, joins } = change;
+        let RoleChange { asker, room: id, person, role, known, joins, enters } = change;
         if let Some(room) = self.rooms.get_mut(&id).filter(|_| role.is_none()) {
             room.leaving.remove(&person);
         }
-        if joins {
+        if enters {
             self.has_entered(person);
+            if let Some(room) = self.rooms.get_mut(&id) {
+                room.entering = room.entering.saturating_sub(1);
+            }
         }
         if stored != Answer::Done {
             if asker.is_none() {
@@ -290,7 +322,11 @@ impl<K: Key> Relay<K> {
                 self.enter(id, person, role, asker.who, out);
                 done = self.show_room(asker, person, id, out);
             }
-            (Some(role), _) => self.change_role(id, person, role, out),
+            (Some(role), _) => {
+                self.change_role(id, person, role, out);
+                // Two owners may have taken it from each other at once.
+                self.pass_on(id, out);
+            }
             (None, _) => self.exit(id, person, out),
         }
         if let Some(asker) = asker.filter(|_| !joins) {
@@ -372,8 +408,7 @@ impl<K: Key> Relay<K> {
         };
         let left = Event::Member { room: &room.name, member: of_person.as_gone() };
         self.publish(id, &left, None, out);
-        // Nobody could come into it any more, or there is nothing to come for.
-        if room.members.is_empty() && (room.head == 0 || room.access != Access::Open) {
+        if room.is_over() {
             self.forget_room(id, out);
         } else {
             self.pass_on(id, out);
@@ -414,6 +449,7 @@ impl<K: Key> Relay<K> {
             role: Some(Role::Owner),
             known: None,
             joins: false,
+            enters: false,
         };
         self.set_role(change, out);
     }
@@ -421,14 +457,18 @@ impl<K: Key> Relay<K> {
     fn forget_room(&mut self, id: RoomId, out: &mut Vec<Out<K>>) {
         if let Some(room) = self.rooms.remove(&id) {
             self.names.remove(&room.name);
-            out.push(ask_store(Step::ForgotRoom { room: id }, Job::ForgetRoom { room: id }));
+            out.push(ask_to_forget(id));
         }
     }
 
     /// The store has dropped a room that nothing is left of, or could not: then its name cannot be given again yet.
-    pub(super) fn forgot_room(&mut self, id: RoomId, answer: &Answer) {
-        if !matches!(answer, Answer::Done | Answer::Refused(Refused::NoRoom)) {
-            self.unforgotten_rooms.insert(id);
+    pub(super) fn forgot_room(&mut self, id: RoomId, answer: &Answer, out: &mut Vec<Out<K>>) {
+        match answer {
+            Answer::Done | Answer::Refused(Refused::NoRoom) => {}
+            Answer::More => out.push(ask_to_forget(id)),
+            _ => {
+                self.unforgotten_rooms.insert(id);
+            }
         }
     }
 
@@ -446,7 +486,7 @@ impl<K: Key> Relay<K> {
     }
 
     pub(super) fn list_members(
-        &self,
+        &mut self,
         asker: Asker<K>,
         me: PersonId,
         list: &ListMembers,
@@ -454,7 +494,8 @@ impl<K: Key> Relay<K> {
     ) -> Result<(), Problem> {
         let id = self.room_of(me, &list.room)?;
         let room = self.rooms.get(&id).ok_or_else(not_member)?;
-        self.answer(out, asker, &self.members_of(room, list.after));
+        let bytes = self.answer(out, asker, &self.members_of(room, list.after));
+        self.charge_for_answer(asker.who, bytes);
         Ok(())
     }
 
@@ -470,7 +511,7 @@ impl<K: Key> Relay<K> {
 
     /// Answers with a room that the person is in.
     fn show_room(
-        &self,
+        &mut self,
         asker: Asker<K>,
         me: PersonId,
         id: RoomId,
@@ -479,7 +520,8 @@ impl<K: Key> Relay<K> {
         let room = self.rooms.get(&id).ok_or_else(not_member)?;
         let info = self.room_info(room, me).ok_or_else(not_member)?;
         let members = self.members_of(room, 0);
-        self.answer(out, asker, &Joined { room: &room.name, info, members });
+        let bytes = self.answer(out, asker, &Joined { room: &room.name, info, members });
+        self.charge_for_answer(asker.who, bytes);
         Ok(())
     }
 
@@ -513,48 +555,8 @@ impl<K: Key> Relay<K> {
             .map(|name| name.key)
             .map_err(|error| problem(ErrorCode::Name, error.to_string()))
     }
+}
 
-    fn room_for_one_more(&self, person: PersonId) -> Result<(), Problem> {
-        let max = self.limits.rooms_per_person_max;
-        let rooms = self.people.get(&person).map_or(0, |it| it.rooms.len() + it.entering);
-        if rooms < max {
-            return Ok(());
-        }
-        Err(problem(ErrorCode::RoomsFull, format!("one person is in at most {max} rooms")))
-    }
-
-    fn begins_to_enter(&mut self, person: PersonId) {
-        if let Some(person) = self.people.get_mut(&person) {
-            person.entering = person.entering.saturating_add(1);
-        }
-    }
-
-    /// The store has answered.
-    fn has_entered(&mut self, person: PersonId) {
-        if let Some(person) = self.people.get_mut(&person) {
-            person.entering = person.entering.saturating_sub(1);
-        }
-    }
-
-    /// Whether others may bring the person into one more room. They never fill the last quarter: that is the person's
-    /// own.
-    fn room_from_another(&self, person: PersonId) -> Result<(), Problem> {
-        let max = self.limits.rooms_per_person_max;
-        let rooms = self.people.get(&person).map_or(0, |person| person.rooms.len());
-        if rooms < max.saturating_sub(max / 4) {
-            return Ok(());
-        }
-        Err(problem(
-            ErrorCode::RoomsFull,
-            "this person is in too many rooms to be brought into another",
-        ))
-    }
-
-    fn place_for_one_more(&self, id: RoomId) -> Result<(), Problem> {
-        let members = self.rooms.get(&id).map_or(0, |room| room.members.len());
-        if members < self.limits.members_max {
-            return Ok(());
-        }
-        Err(problem(ErrorCode::RoomFull, "the room is full"))
-    }
+pub(super) fn ask_to_forget<K>(room: RoomId) -> Out<K> {
+    ask_store(Step::ForgotRoom { room }, Job::ForgetRoom { room })
 }

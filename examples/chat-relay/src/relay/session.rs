@@ -126,6 +126,11 @@ impl<K: Key> Relay<K> {
         self.sessions.get(&who).is_some_and(|session| session.stage != Stage::Closing)
     }
 
+    /// Whether its `hello` is awaited.
+    pub(super) fn is_greeting(&self, who: K) -> bool {
+        self.sessions.get(&who).is_some_and(|session| session.stage == Stage::Greeting)
+    }
+
     /// The person whose connection it is.
     pub(super) fn person_of(&self, who: K) -> Option<PersonId> {
         match self.sessions.get(&who)?.stage {

@@ -128,6 +128,8 @@ pub(super) struct RoleChange<K> {
     pub(super) known: Option<Known>,
     /// The answer shows the room.
     pub(super) joins: bool,
+    /// The person was no member when it was asked for, and counts as one until the store has answered.
+    pub(super) enters: bool,
 }
 
 /// A message that is being stored.

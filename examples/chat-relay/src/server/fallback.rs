@@ -97,7 +97,10 @@ impl Server {
         let (form, first) = match (method, path) {
             ("GET", "/sse") => (Form::Events, hello(request, true)),
             ("GET", "/poll") => (Form::Poll, hello(request, true)),
-            ("POST", "/post") => post(request),
+            ("POST", "/post") => match std::str::from_utf8(request.body()) {
+                Ok(body) => post(request, body),
+                Err(_) => return Some(http::not_utf8().into()),
+            },
             (_, "/sse" | "/poll") => return Some(http::not_allowed("GET").into()),
             (_, "/post") => return Some(http::not_allowed("POST").into()),
             _ => return None,
@@ -320,8 +323,7 @@ fn hello(request: &HttpRequest<'_>, live: bool) -> String {
     json!({"id": 0, "hello": hello}).to_string()
 }
 
-fn post(request: &HttpRequest<'_>) -> (Form, String) {
-    let body = String::from_utf8_lossy(request.body());
+fn post(request: &HttpRequest<'_>, body: &str) -> (Form, String) {
     if request.field("Authorization").is_some() {
         let form = Form::Post { rest: format!("{body}\n"), own_hello: false, awaited: 0 };
         return (form, hello(request, false));

@@ -59,6 +59,11 @@ pub(super) fn not_allowed(allowed: &'static str) -> Response {
         .unwrap_or_else(|_| Response::new(Status::METHOD_NOT_ALLOWED))
 }
 
+/// The answer to a body that is no text.
+pub(super) fn not_utf8() -> Response {
+    Response::new(Status::BAD_REQUEST).body(&b"lines are text in UTF-8"[..])
+}
+
 /// The answer to a request for a file of the page.
 fn file(method: &str, path: &str, host: &str) -> Result<Response, FieldError> {
     let text = |status, text: &'static str| {

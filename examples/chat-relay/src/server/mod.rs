@@ -24,7 +24,8 @@ use tautline::reactor::{
 use tautline::{CloseCode, Deflate, Limits, Message};
 
 use crate::limits::{
-    BYTES_PER_SECOND_MAX, FRAME_BYTES_ANSWERED_MAX, STORE_WAITING_MAX, WAITING_BYTES_MAX,
+    BYTES_PER_SECOND_MAX, FRAME_BYTES_ANSWERED_MAX, HELLO_BYTES_MAX, STORE_WAITING_MAX,
+    WAITING_BYTES_MAX,
 };
 use crate::metrics::Snapshot;
 use crate::protocol::SUBPROTOCOL;
@@ -53,6 +54,8 @@ pub struct Setup {
     pub relay: Settings,
     /// Pages of the relay's own host may connect, and those of these origins.
     pub further_origins: Option<Origins>,
+    /// Whether the relay's own page is served over TLS: its origin is then `https://`.
+    pub tls: bool,
     /// Whether `/metrics` is served.
     pub metrics: bool,
     /// Connections from one address.
@@ -64,6 +67,7 @@ pub struct Server {
     relay: Relay<ConnectionId>,
     started: Instant,
     further_origins: Option<Origins>,
+    tls: bool,
     /// What the engine had counted at the last tick, where that is served.
     metrics: Option<Snapshot>,
     /// What the store has answered and the relay was not told yet.
@@ -97,7 +101,7 @@ struct Links {
 ///
 /// When the store cannot be read, or the operating system has no descriptors or threads left.
 pub fn reactor(setup: Setup, mut store: Store) -> Result<Reactor<Server>, StartError> {
-    let Setup { relay, further_origins, metrics, connections_per_address } = setup;
+    let Setup { relay, further_origins, tls, metrics, connections_per_address } = setup;
     // With a list, `on_upgrade` decides: the reactor's own policy is one or the other.
     let origins = if further_origins.is_some() { Origins::Any } else { Origins::SameHost };
     let inventory = store.inventory().map_err(StartError::Store)?;
@@ -108,6 +112,7 @@ pub fn reactor(setup: Setup, mut store: Store) -> Result<Reactor<Server>, StartE
         relay: Relay::new(relay, inventory, Box::new(rand::random)),
         started: Instant::now(),
         further_origins,
+        tls,
         metrics: metrics.then(Snapshot::default),
         replies: VecDeque::new(),
         hungry: Vec::new(),
@@ -121,6 +126,9 @@ pub fn reactor(setup: Setup, mut store: Store) -> Result<Reactor<Server>, StartE
     };
     let mut limits = Limits::default();
     limits.message_bytes_max = FRAME_BYTES_ANSWERED_MAX;
+    // The cursors of a `hello` are one field over plain HTTP.
+    limits.field_line_bytes_max = HELLO_BYTES_MAX;
+    limits.head_bytes_max = limits.head_bytes_max.saturating_add(HELLO_BYTES_MAX);
     limits.bytes_per_second_max = Some(BYTES_PER_SECOND_MAX);
     if let Some(connections) = connections_per_address {
         limits.connections_per_address_max = connections;
@@ -286,7 +294,7 @@ impl Server {
         host: &Authority<'_>,
         peer: SocketAddr,
     ) -> bool {
-        let allowed = |policy: &Origins| policy.allows(origin.as_ref(), host, false);
+        let allowed = |policy: &Origins| policy.allows(origin.as_ref(), host, self.tls);
         let listed = self.further_origins.as_ref().is_some_and(allowed);
         let own =
             allowed(&Origins::SameHost) && !(peer.ip().is_loopback() && is_elsewhere(host.host()));

@@ -120,16 +120,15 @@ fn transaction(db: &Connection, jobs: &[&Job], way: &Way) -> rusqlite::Result<Ve
     let mut answers = Vec::with_capacity(jobs.len());
     for job in jobs {
         answers.push(match way {
-            Way::Together => answer(db, job, true)?,
+            Way::Together => answer(db, job, None)?,
             Way::Apart => apart(db, job)?,
             Way::Freeing(refused) => match kind(job) {
-                Kind::Reads | Kind::Notes | Kind::Frees => answer(db, job, false)?,
+                Kind::Reads | Kind::Notes | Kind::Frees => answer(db, job, Some(refused))?,
                 Kind::Writes => Answer::Refused(refused.clone()),
             },
             Way::Reading(refused) => match kind(job) {
-                Kind::Reads | Kind::Notes => {
-                    answer(db, job, false).unwrap_or_else(|error| Answer::Refused(refusal(&error)))
-                }
+                Kind::Reads | Kind::Notes => answer(db, job, Some(refused))
+                    .unwrap_or_else(|error| Answer::Refused(refusal(&error))),
                 Kind::Frees | Kind::Writes => Answer::Refused(refused.clone()),
             },
         });
@@ -141,7 +140,7 @@ fn transaction(db: &Connection, jobs: &[&Job], way: &Way) -> rusqlite::Result<Ve
 /// A job that fails alone leaves nothing behind, and an answer.
 fn apart(db: &Connection, job: &Job) -> Outcome {
     db.prepare_cached("SAVEPOINT job")?.execute([])?;
-    let outcome = answer(db, job, true);
+    let outcome = answer(db, job, None);
     if let Err(error) = &outcome {
         if is_of_the_file(error) || db.is_autocommit() {
             return outcome;
@@ -182,7 +181,7 @@ fn kind(job: &Job) -> Kind {
         Job::PasswordHash { .. } | Job::Find { .. } | Job::People { .. } | Job::Read { .. } => {
             Kind::Reads
         }
-        Job::Resume { .. } | Job::Search { .. } => Kind::Notes,
+        Job::Resume { .. } | Job::Search { .. } | Job::Vouched { .. } => Kind::Notes,
         Job::SignOut { .. }
         | Job::Block { .. }
         | Job::ForgetPerson { .. }
@@ -191,7 +190,6 @@ fn kind(job: &Job) -> Kind {
         | Job::Retain { .. } => Kind::Frees,
         Job::Register { .. }
         | Job::SignIn { .. }
-        | Job::Vouched { .. }
         | Job::Seen { .. }
         | Job::Invite { .. }
         | Job::MakeRoom { .. }
@@ -201,8 +199,9 @@ fn kind(job: &Job) -> Kind {
     }
 }
 
-/// Does one job. `notes`: whether those of [`Kind::Notes`] may write.
-fn answer(db: &Connection, job: &Job, notes: bool) -> Outcome {
+/// Does one job. Where there is a reason why nothing can be stored, those of [`Kind::Notes`] write nothing.
+fn answer(db: &Connection, job: &Job, refused: Option<&Refused>) -> Outcome {
+    let notes = refused.is_none();
     match job {
         Job::Resume { token, now_ms } => people::resume(db, token, *now_ms, notes),
         Job::Register { key, shown, token, device, password_hash, invitation, now_ms } => {
@@ -215,7 +214,8 @@ fn answer(db: &Connection, job: &Job, notes: bool) -> Outcome {
             people::sign_in(db, *person, NewToken { token, device, now_ms: *now_ms })
         }
         Job::Vouched { key, shown, now_ms } => {
-            people::vouched(db, NewPerson { key, shown, password_hash: None, now_ms: *now_ms })
+            let new = NewPerson { key, shown, password_hash: None, now_ms: *now_ms };
+            people::vouched(db, new, refused)
         }
         Job::Find { key } => people::find(db, key),
         Job::SignOut { person, token } => people::sign_out(db, *person, token.as_deref()),
@@ -238,9 +238,10 @@ fn answer(db: &Connection, job: &Job, notes: bool) -> Outcome {
         &Job::Read { room, from, to, messages_max, bytes_max } => {
             messages::read(db, room, Span { from, to, messages_max, bytes_max })
         }
-        Job::Search { rooms, words, before, messages_max } => {
-            let (before, messages_max, indexes) = (*before, *messages_max, notes);
-            search::search(db, Question { rooms, words, before, messages_max, indexes })
+        Job::Search { rooms, words, before, messages_max, bytes_max } => {
+            let (before, messages_max, bytes_max) = (*before, *messages_max, *bytes_max);
+            let indexes = notes;
+            search::search(db, Question { rooms, words, before, messages_max, bytes_max, indexes })
         }
         &Job::Retain { before_ms, messages_max, at_once } => {
             messages::retain(db, Retention { before_ms, messages_max, at_once })

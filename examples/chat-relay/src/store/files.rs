@@ -9,6 +9,8 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::StoreError;
 
+const LOCK: &str = "relay.lock";
+
 /// Where the data are.
 pub(super) fn data(dir: &Path) -> PathBuf {
     dir.join("relay.db")
@@ -23,20 +25,35 @@ pub(super) fn make_folder(dir: &Path) -> Result<(), StoreError> {
     builder.create(dir).map_err(at(dir))
 }
 
+/// Makes an empty file for the data, if it is missing, that only its owner reads. SQLite gives its other files the same
+/// mode.
+pub(super) fn make_data(dir: &Path) -> Result<(), StoreError> {
+    let path = data(dir);
+    if path.exists() {
+        return Ok(());
+    }
+    make_new(&path)
+}
+
 /// The folder is this store's for as long as the file is open. The system lets go of it also after a crash.
 pub(super) fn lock(dir: &Path) -> Result<File, StoreError> {
-    let path = dir.join("relay.lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path)
-        .map_err(at(&path))?;
+    let path = dir.join(LOCK);
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let file = options.open(&path).map_err(at(&path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(StoreError::InUse { path }),
         Err(TryLockError::Error(error)) => Err(StoreError::Io { path, error }),
     }
+}
+
+/// Whether somebody has locked the folder. The lock is not taken where it is free, but for a moment.
+pub(super) fn is_locked(dir: &Path) -> bool {
+    let file = OpenOptions::new().write(true).open(dir.join(LOCK));
+    file.is_ok_and(|file| matches!(file.try_lock(), Err(TryLockError::WouldBlock)))
 }
 
 pub(super) fn backup(dir: &Path, to: &Path) -> Result<(), StoreError> {

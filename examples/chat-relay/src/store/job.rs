@@ -112,7 +112,7 @@ pub enum Job {
         /// Whether the person is blocked from now on.
         blocked: bool,
     },
-    /// Drops a person who is in no room and has no message; others stay as they are.
+    /// Drops a person who is in no room, has no message and is not blocked; others stay as they are.
     ForgetPerson {
         /// Who.
         person: PersonId,
@@ -164,7 +164,7 @@ pub enum Job {
         /// The role; `None` ends the membership.
         role: Option<Role>,
     },
-    /// Drops a room with all that is in it.
+    /// Drops a room with all that is in it, or with its members the oldest of its messages, if there are many.
     ForgetRoom {
         /// Where.
         room: RoomId,
@@ -193,10 +193,11 @@ pub enum Job {
         to: u64,
         /// How many at most.
         messages_max: u32,
-        /// How many bytes their bodies have at most, together.
+        /// How many [bytes](Message::line_bytes) they have at most, together.
         bytes_max: usize,
     },
-    /// Messages in these rooms with all these words, the newest first. `before` is the `next` of the answer before.
+    /// Messages in these rooms with all these words, the newest first, as many as fit, but at least one where there is
+    /// one. `before` is the `next` of the answer before.
     Search {
         /// The rooms to look in.
         rooms: Vec<RoomId>,
@@ -206,6 +207,8 @@ pub enum Job {
         before: Option<u64>,
         /// How many at most.
         messages_max: u32,
+        /// How many [bytes](Message::line_bytes) they have at most, together.
+        bytes_max: usize,
     },
     /// Raises a member's marks; they never go back. `read` raises `recv`, and both end at the head.
     Mark {
@@ -286,6 +289,8 @@ pub enum Answer {
         /// Whether there is more to drop.
         more: bool,
     },
+    /// `ForgetRoom`: nobody is in it any more, and there are more messages to drop. Ask again.
+    More,
     /// It could not be done, and nothing has changed.
     Refused(Refused),
 }
@@ -343,6 +348,15 @@ pub struct Message {
     pub ts: u64,
     /// JSON.
     pub body: String,
+}
+
+impl Message {
+    /// About how many bytes it has as a line, without the name of its room.
+    pub fn line_bytes(&self) -> usize {
+        /// What is around the names and the body.
+        const FRAME: usize = 90;
+        FRAME + self.from.len() + self.cid.len() + self.body.len()
+    }
 }
 
 /// All that the relay keeps in memory: rooms, and the people in them.

@@ -72,11 +72,11 @@ pub(super) struct Span {
 }
 
 pub(super) fn read(db: &Connection, room: RoomId, span: Span) -> Outcome {
-    let first = db
-        .prepare_cached("SELECT first FROM rooms WHERE id = ?1")?
-        .query_row([room.0], |row| row.get(0))
+    let found = db
+        .prepare_cached("SELECT first, octet_length(name) FROM rooms WHERE id = ?1")?
+        .query_row([room.0], |row| Ok((row.get(0)?, row.get::<_, usize>(1)?)))
         .optional()?;
-    let Some(first) = first else {
+    let Some((first, name_bytes)) = found else {
         return Ok(Answer::Refused(Refused::NoRoom));
     };
     let mut statement = db.prepare_cached(
@@ -90,7 +90,7 @@ pub(super) fn read(db: &Connection, room: RoomId, span: Span) -> Outcome {
     let mut bytes = 0_usize;
     while let Some(row) = rows.next()? {
         let message = message(row)?;
-        bytes = bytes.saturating_add(message.body.len());
+        bytes = bytes.saturating_add(message.line_bytes()).saturating_add(name_bytes);
         if bytes > span.bytes_max && !messages.is_empty() {
             break;
         }
@@ -138,6 +138,23 @@ pub(super) fn retain(db: &Connection, retention: Retention) -> Outcome {
         }
     }
     Ok(Answer::Retained { firsts, more: false })
+}
+
+/// Drops the oldest messages of a room, and says whether there are more; `None` where there is no such room.
+pub(super) fn drop_oldest(
+    db: &Connection,
+    room: RoomId,
+    at_once: u64,
+) -> rusqlite::Result<Option<bool>> {
+    let found = db
+        .prepare_cached("SELECT first, head, first_ts, last_ts FROM rooms WHERE id = ?1")?
+        .query_row([room.0], log)
+        .optional()?;
+    let Some(log) = found else { return Ok(None) };
+    let end = log.head.saturating_add(1);
+    let first = log.first.saturating_add(at_once).min(end);
+    drop_before(db, room, log, first)?;
+    Ok(Some(first < end))
 }
 
 /// The first message of a room that stays. Not more than `left + 1` messages are looked at: a number that is `left + 1`

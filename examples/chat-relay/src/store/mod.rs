@@ -74,8 +74,8 @@ pub struct Reply<C> {
 }
 
 impl Store {
-    /// Opens `dir/relay.db`, and makes the folder, the file and its tables where they are missing. The folder that is
-    /// made is its owner's alone.
+    /// Opens `dir/relay.db`, and makes the folder, the file and its tables where they are missing. What is made is its
+    /// owner's alone.
     ///
     /// # Errors
     ///
@@ -83,6 +83,7 @@ impl Store {
     pub fn open(dir: &Path, limits: &StoreLimits) -> Result<Self, StoreError> {
         files::make_folder(dir)?;
         let lock = files::lock(dir)?;
+        files::make_data(dir)?;
         let mut db = Connection::open(files::data(dir))?;
         schema::migrate(&mut db)?;
         set_up(&db)?;
@@ -94,6 +95,11 @@ impl Store {
         let store = Self { db, pages_max, _lock: Some(lock) };
         store.allow_pages(0)?;
         Ok(store)
+    }
+
+    /// Whether a store is at work on `dir`, in this process or another.
+    pub fn is_in_use(dir: &Path) -> bool {
+        files::is_locked(dir)
     }
 
     /// A store that is gone when it is dropped.

@@ -110,11 +110,15 @@ pub(super) fn sign_in(db: &Connection, person: PersonId, token: NewToken<'_>) ->
     Ok(Answer::Person(found))
 }
 
-pub(super) fn vouched(db: &Connection, new: NewPerson<'_>) -> Outcome {
+/// `refused`: why nobody can be made, if so.
+pub(super) fn vouched(db: &Connection, new: NewPerson<'_>, refused: Option<&Refused>) -> Outcome {
     Ok(match by_key(db, new.key)? {
         Some(found) if found.blocked => Answer::Refused(Refused::Blocked),
         Some(found) => Answer::Person(found),
-        None => Answer::Person(insert(db, new)?),
+        None => match refused {
+            Some(refused) => Answer::Refused(refused.clone()),
+            None => Answer::Person(insert(db, new)?),
+        },
     })
 }
 
@@ -150,7 +154,8 @@ pub(super) fn forget(db: &Connection, person: PersonId) -> Outcome {
     }
     let needed: bool = db
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM members WHERE person = ?1)
+            "SELECT EXISTS (SELECT 1 FROM people WHERE id = ?1 AND blocked)
+                 OR EXISTS (SELECT 1 FROM members WHERE person = ?1)
                  OR EXISTS (SELECT 1 FROM messages WHERE sender = ?1)",
         )?
         .query_row([person.0], |row| row.get(0))?;

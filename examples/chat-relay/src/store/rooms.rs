@@ -5,7 +5,10 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::job::{Access, Answer, PersonId, Refused, Role, RoomId, StoredMember, StoredRoom};
-use super::{Outcome, int, people};
+use super::{Outcome, int, messages, people};
+
+/// How many messages of a room that is dropped go in one transaction: others wait for it.
+const FORGOTTEN_AT_ONCE: u64 = 1_000;
 
 /// A room that is to be made.
 #[derive(Clone, Copy, Debug)]
@@ -61,18 +64,14 @@ pub(super) fn set_role(
 }
 
 pub(super) fn forget(db: &Connection, room: RoomId) -> Outcome {
-    if head(db, room)?.is_none() {
+    let Some(more) = messages::drop_oldest(db, room, FORGOTTEN_AT_ONCE)? else {
         return Ok(Answer::Refused(Refused::NoRoom));
+    };
+    db.prepare_cached("DELETE FROM members WHERE room = ?1")?.execute([room.0])?;
+    if more {
+        return Ok(Answer::More);
     }
-    for sql in [
-        "DELETE FROM search WHERE rowid IN (SELECT number FROM messages WHERE room = ?1)",
-        "DELETE FROM messages WHERE room = ?1",
-        "DELETE FROM members WHERE room = ?1",
-        "DELETE FROM rooms WHERE id = ?1",
-    ] {
-        db.prepare_cached(sql)?.execute([room.0])?;
-    }
-    super::search::note_dropped(db)?;
+    db.prepare_cached("DELETE FROM rooms WHERE id = ?1")?.execute([room.0])?;
     Ok(Answer::Done)
 }
 

@@ -20,6 +20,7 @@ pub(super) struct Question<'a> {
     pub(super) words: &'a str,
     pub(super) before: Option<u64>,
     pub(super) messages_max: u32,
+    pub(super) bytes_max: usize,
     /// Whether what is not indexed yet may be, so that it is found.
     pub(super) indexes: bool,
 }
@@ -79,13 +80,15 @@ pub(super) fn search(db: &Connection, question: Question<'_>) -> Outcome {
     let mut rows = statement.query(params![query, before, int(LOOKED_AT_MAX)])?;
     let rooms: HashSet<u32> = question.rooms.iter().map(|room| room.0).collect();
     let mut found = Vec::new();
-    let (mut looked_at, mut last) = (0_u64, None);
+    let (mut bytes, mut looked_at, mut last) = (0_usize, 0_u64, None);
     while let Some(row) = rows.next()? {
         if rooms.contains(&row.get(1)?) {
-            if found.len() >= max {
+            let message = messages::message(row)?;
+            bytes = bytes.saturating_add(message.line_bytes());
+            if found.len() >= max || (bytes > question.bytes_max && !found.is_empty()) {
                 return Ok(Answer::Found { messages: found, next: last });
             }
-            found.push(messages::message(row)?);
+            found.push(message);
         }
         looked_at = looked_at.saturating_add(1);
         last = Some(row.get(0)?);

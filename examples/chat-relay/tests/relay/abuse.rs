@@ -162,3 +162,74 @@ fn who_does_not_wait_for_answers_is_in_no_more_rooms() {
         assert_eq!(code(&mut world, alice, &json!({"join": {"room": "r9"}})), "ok");
     }
 }
+
+/// What `count` people, each of whom owns a room, ask for at once brings nobody over a limit.
+#[test]
+fn who_does_not_wait_for_answers_brings_nobody_over_a_limit() {
+    let mut limits = RelayLimits::default();
+    (limits.rooms_per_person_max, limits.members_max, limits.rooms_max) = (8, 4, 30);
+    let settings =
+        |limits: &RelayLimits| Settings { limits: limits.clone(), ..Settings::default() };
+    let mut world = World::with(settings(&limits));
+    let bobs: Vec<_> = (0..10).map(|n| world.person(&format!("bob{n}"))).collect();
+    for (n, bob) in bobs.iter().enumerate() {
+        join(&mut world, *bob, &format!("r{n}"));
+    }
+    // One who is here, and one whom only the store knows.
+    world.person("alice");
+    let carol = world.person("carol");
+    join(&mut world, carol, "tea");
+    world.ask(carol, &send(0));
+    world.ask(carol, &json!({"id": 3, "leave": {"room": "tea"}}));
+    world.close(carol);
+    world.wait(Duration::from_secs(65));
+
+    world.stores_by_itself = false;
+    for (n, bob) in bobs.iter().enumerate() {
+        for user in ["alice", "carol"] {
+            let grant = json!({"room": format!("r{n}"), "user": user, "role": "member"});
+            world.say(*bob, &json!({"grant": grant}).to_string());
+            world.say(*bob, &json!({"direct": {"user": user}}).to_string());
+        }
+    }
+    world.store_answers();
+    let rooms = world.store.inventory().unwrap().rooms;
+    for person in [11, 12] {
+        let has = |room: &&chat_relay::store::job::StoredRoom| {
+            room.members.iter().any(|it| it.person.0 == person)
+        };
+        assert_eq!(rooms.iter().filter(has).count(), 6, "three quarters of 8: {person}");
+    }
+
+    for n in 1..10 {
+        let grant = json!({"room": "r0", "user": format!("bob{n}"), "role": "member"});
+        world.say(bobs[0], &json!({"grant": grant}).to_string());
+    }
+    for (n, bob) in bobs.iter().enumerate() {
+        world.say(*bob, &json!({"join": {"room": "r1"}}).to_string());
+        for m in 0..4 {
+            world.say(*bob, &json!({"join": {"room": format!("new{n}-{m}")}}).to_string());
+        }
+    }
+    world.store_answers();
+    let rooms = world.store.inventory().unwrap().rooms;
+    assert_eq!(rooms.len(), 30);
+    assert_eq!(rooms.iter().map(|room| room.members.len()).max(), Some(4));
+}
+
+#[test]
+fn to_be_shown_a_room_is_paid_for() {
+    let mut world = World::new(RelayLimits::default());
+    let alice = world.person("alice");
+    join(&mut world, alice, "tea");
+    for n in 0..60 {
+        let other = world.person(&format!("somebody-with-a-long-name-{n}"));
+        join(&mut world, other, "tea");
+    }
+    world.read(alice);
+    for line in [json!({"members": {"room": "tea"}}), json!({"join": {"room": "tea"}})] {
+        world.wait(Duration::from_secs(60));
+        let shown = (0..100).filter(|_| code(&mut world, alice, &line) == "ok").count();
+        assert!((10..60).contains(&shown), "{line}: {shown} times in no time at all");
+    }
+}

@@ -381,3 +381,18 @@ fn search_goes_on_where_it_stopped() {
     }
     assert_eq!(got, (1..=150).rev().collect::<Vec<_>>());
 }
+
+#[test]
+fn what_is_too_old_goes_at_once_however_much_it_is() {
+    let retention = Retention { messages_max: Some(100), age_max: None };
+    let mut limits = RelayLimits::default();
+    limits.burst = 10_000;
+    let mut world = World::with(Settings { limits, retention, ..Settings::default() });
+    let alice = world.person("alice");
+    join(&mut world, alice, "tea");
+    for n in 0..2_600 {
+        send(&mut world, alice, "tea", &format!("c{n}"));
+    }
+    world.wait(Duration::from_secs(61));
+    assert_eq!(world.store.inventory().unwrap().rooms[0].first, 2_501);
+}

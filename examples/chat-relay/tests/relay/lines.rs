@@ -5,7 +5,7 @@ use std::time::Duration;
 use chat_relay::limits::RelayLimits;
 use serde_json::{Value, json};
 
-use crate::world::{join, send, two_people};
+use crate::world::{World, join, send, two_people};
 
 #[test]
 fn what_cannot_be_understood_is_answered_and_the_connection_stays() {
@@ -271,4 +271,24 @@ fn large_questions_and_large_answers_cost_more() {
     let get = json!({"id": 1, "get": {"room": "tea", "from": 1, "to": 8}});
     let answered = (0..100).take_while(|_| world.ask(alice, &get).get("ok").is_some()).count();
     assert!((3..=4).contains(&answered), "{answered}");
+}
+
+#[test]
+fn a_hello_may_name_every_room_however_it_writes_their_names() {
+    let mut world = World::new(RelayLimits::default());
+    let (_, token) = world.person_with_token("alice");
+    for letter in ["\u{20000}", "\\ud840\\udc00"] {
+        let cursor = |n: usize| {
+            format!(r#""{n:03}{}":["0123456789ab",9007199254740991]"#, letter.repeat(45))
+        };
+        let at: Vec<_> = (0..256).map(cursor).collect();
+        let hello =
+            format!(r#"{{"id":1,"hello":{{"v":1,"token":{token},"at":{{{}}}}}}}"#, at.join(","));
+        let who = world.open();
+        world.say(who, &hello);
+        let answer = world.answer(who);
+        assert_eq!(answer["ok"]["refused"].as_object().unwrap().len(), 256);
+        world.say(who, &format!(r#"{{"ping":{{"x":"{}"}}}}"#, "x".repeat(16 * 1024)));
+        assert_eq!(world.answer(who)["err"]["code"], "too_long", "only a hello may be that long");
+    }
 }

@@ -368,3 +368,32 @@ fn people_at_one_address_share_a_purse() {
     let again = world.open_from(at(9));
     assert!(world.say_hello(again, &json!({"name": "r"})).get("ok").is_some());
 }
+
+#[test]
+fn devices_without_a_name_do_not_sign_each_other_out() {
+    let mut world = accounts(Registration::Open);
+    let hello = json!({"name": "alice", "password": "correct horse", "register": true});
+    let mut tokens = vec![world.hello(&hello).1["ok"]["token"].take()];
+    for _ in 0..2 {
+        world.wait(Duration::from_secs(30));
+        let (_, mut welcome) = world.hello(&json!({"name": "alice", "password": "correct horse"}));
+        tokens.push(welcome["ok"]["token"].take());
+    }
+    for token in tokens {
+        assert_eq!(world.hello(&json!({"token": token})).1["ok"]["user"], "alice");
+    }
+}
+
+#[test]
+fn who_is_kept_out_does_not_come_back_by_a_name_that_is_free_again() {
+    let admin_secret = Some("of the admin".to_owned());
+    let mut world = World::with(Settings { admin_secret, ..Settings::default() });
+    let (admin, _) = world.hello(&json!({"admin": "of the admin"}));
+    let (alice, token) = world.person_with_token("alice");
+    world.ask(admin, &json!({"id": 2, "admin": {"block": {"user": "alice", "blocked": true}}}));
+    world.close(alice);
+    world.wait(Duration::from_secs(6));
+    world.wait(Duration::from_secs(65));
+    assert_eq!(world.hello(&json!({"token": token})).1["err"]["code"], "blocked");
+    assert_eq!(world.hello(&json!({"name": "alice"})).1["err"]["code"], "name_taken");
+}

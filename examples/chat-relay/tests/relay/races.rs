@@ -162,8 +162,13 @@ fn a_room_whose_heir_could_not_be_stored_gets_one_later() {
 }
 
 fn with_admin(admission: Admission) -> (World, u32) {
+    with_admin_and(admission, RelayLimits::default())
+}
+
+fn with_admin_and(admission: Admission, limits: RelayLimits) -> (World, u32) {
     let admin_secret = Some("of the admin".to_owned());
-    let mut world = World::with(Settings { admission, admin_secret, ..Settings::default() });
+    let settings = Settings { limits, admission, admin_secret, ..Settings::default() };
+    let mut world = World::with(settings);
     let (admin, _) = world.hello(&json!({"admin": "of the admin"}));
     (world, admin)
 }
@@ -218,4 +223,91 @@ fn a_name_that_was_taken_without_events_is_kept_for_a_moment() {
     world.wait(Duration::from_secs(1));
     let (_, again) = world.hello(&json!({"token": welcome["ok"]["token"]}));
     assert_eq!(again["ok"]["user"], "alice", "{again}");
+}
+
+#[test]
+fn owners_who_take_it_from_each_other_at_once_leave_an_owner() {
+    let grant = |user: &str, role: &str| json!({"id": 9, "grant": {"room": "tea", "user": user, "role": role}});
+    for one_frame in [false, true] {
+        let (mut world, alice, bob) = two_people(RelayLimits::default());
+        world.ask(alice, &grant("bob", "owner"));
+        world.stores_by_itself = false;
+        let (first, second) = (grant("bob", "member"), grant("alice", "member"));
+        if one_frame {
+            world.say(alice, &format!("{first}\n{second}"));
+        } else {
+            world.say(alice, &first.to_string());
+            world.say(bob, &second.to_string());
+        }
+        world.store_answers();
+        let owner = |it: &&chat_relay::store::job::StoredMember| {
+            it.role == chat_relay::store::job::Role::Owner
+        };
+        let rooms = world.store.inventory().unwrap().rooms;
+        assert_eq!(rooms[0].members.iter().filter(owner).count(), 1, "{rooms:?}");
+        world.stores_by_itself = true;
+        world.read(alice);
+        assert_eq!(join(&mut world, alice, "tea")["role"], "owner");
+    }
+}
+
+#[test]
+fn a_relay_that_died_before_the_heir_was_stored_finds_one() {
+    let (mut world, alice, bob) = two_people(RelayLimits::default());
+    world.stores_by_itself = false;
+    world.say(alice, LEAVE);
+    world.store_is_busy = true;
+    world.store_answers();
+    world.store_is_busy = false;
+    world.stores_by_itself = true;
+    world.close(bob);
+    world.restart(Settings::default());
+    world.wait(Duration::from_secs(1));
+    let rooms = world.store.inventory().unwrap().rooms;
+    assert_eq!(rooms[0].members[0].role, chat_relay::store::job::Role::Owner);
+}
+
+#[test]
+fn a_room_whose_name_is_not_free_yet_is_worth_another_try() {
+    let mut world = World::new(RelayLimits::default());
+    let alice = world.person("alice");
+    join(&mut world, alice, "tea");
+    world.stores_by_itself = false;
+    world.say(alice, LEAVE);
+    world.store_is_busy = true;
+    world.store_answers();
+    world.store_is_busy = false;
+    world.stores_by_itself = true;
+    world.read(alice);
+    let answer = world.ask(alice, &json!({"id": 1, "join": {"room": "tea"}}));
+    assert_eq!(answer["err"]["code"], "busy");
+    assert!(answer["err"]["retry_ms"].is_u64(), "{answer}");
+
+    world.restart(Settings::default());
+    world.wait(Duration::from_secs(1));
+    assert_eq!(world.store.inventory().unwrap().rooms, []);
+}
+
+#[test]
+fn a_large_room_is_dropped_to_its_last_message() {
+    let mut limits = RelayLimits::default();
+    limits.burst = 10_000;
+    let (mut world, admin) = with_admin_and(Admission::Open, limits);
+    let alice = world.person("alice");
+    let remove = json!({"id": 1, "admin": {"remove_room": {"room": "tea"}}});
+    for by_admin in [false, true] {
+        join(&mut world, alice, "other");
+        world.ask(alice, &json!({"id": 2, "join": {"room": "tea", "access": "invite"}}));
+        for n in 0..1_100 {
+            send(&mut world, alice, "tea", &format!("c{n}"));
+        }
+        world.read(alice);
+        if by_admin {
+            assert_eq!(world.ask(admin, &remove)["ok"], json!({}));
+        } else {
+            world.ask(alice, &serde_json::from_str(LEAVE).unwrap());
+        }
+        let rooms = world.store.inventory().unwrap().rooms;
+        assert_eq!(rooms.len(), 1, "{rooms:?}");
+    }
 }

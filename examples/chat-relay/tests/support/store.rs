@@ -116,7 +116,8 @@ pub(crate) fn read(room: u32, from: u64, to: u64) -> Job {
 
 pub(crate) fn search(store: &mut Store, rooms: &[u32], words: &str) -> Answer {
     let rooms = rooms.iter().map(|&room| RoomId(room)).collect();
-    do_one(store, Job::Search { rooms, words: words.into(), before: None, messages_max: 100 })
+    let (words, messages_max, bytes_max) = (words.into(), 100, 1 << 20);
+    do_one(store, Job::Search { rooms, words, before: None, messages_max, bytes_max })
 }
 
 pub(crate) fn seqs(answer: &Answer) -> Vec<u64> {
