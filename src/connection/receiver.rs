@@ -223,6 +223,7 @@ mod tests {
         let mut receiver = begun(Delivery::Whole, 0x82, 60_000);
         let mut missing = 59_999;
         while let Some(room) = receiver.room() {
+            assert!(!room.is_empty());
             let count = room.len().min(7_000);
             room[..count].fill(b'y');
             receiver.read_to_room(count);

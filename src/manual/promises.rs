@@ -74,7 +74,8 @@
 //! nothing of an answer that is whole. A plain request that is answered by a [stream](crate::reactor::Answer::Stream) has no end of its own: it ends with the client, with the
 //! application, or where the client takes nothing of what waits for [`pong_within`](crate::Limits::pong_within). While
 //! a handler has [paused](crate::reactor::Context::pause_reading) a connection, its peer's silence does not count,
-//! unless it takes nothing of what waits for it. Deadlines are never early, and at most one tick of 8 ms and one turn
+//! unless it takes nothing of what waits for it. Whether it takes something is tried before it is cut for that, as a
+//! socket tells of a little room late. Deadlines are never early, and at most one tick of 8 ms and one turn
 //! late.
 //!
 //! `attacks::connections::a_head_of_one_byte_at_a_time_that_never_ends`,
@@ -83,13 +84,15 @@
 //! `reactor::pausing::two_that_hold_each_other_back_and_take_nothing_are_cut_in_time`,
 //! `reactor::bodies::a_body_that_does_not_come_in_time_is_408_and_holds_nothing_any_more`,
 //! `reactor::streams::a_client_that_is_gone_is_told_once`,
+//! `reactor::bodies::an_answer_is_written_for_as_long_as_it_is_read`,
+//! `reactor::streams::a_peer_that_reads_a_little_is_not_cut_although_its_socket_does_not_say_so`,
 //! `reactor::streams::a_peer_that_never_reads_is_cut_by_the_limit_or_in_time`.
 //!
 //! # 6 Others
 //!
 //! A socket is read 16 times in a row at most, a listener accepted from 256 times, TLS handshakes take
 //! [`tls_handshakes_per_turn_max`](crate::Limits::tls_handshakes_per_turn_max) steps in a turn; then the others have
-//! theirs. A peer that does not read is not answered without end; one that sends too fast is read at
+//! theirs. A handler that always has more to send is asked for it twice in a turn at most. A peer that does not read is not answered without end; one that sends too fast is read at
 //! [`messages_per_second_max`](crate::Limits::messages_per_second_max) and
 //! [`bytes_per_second_max`](crate::Limits::bytes_per_second_max); one address has
 //! [`connections_per_address_max`](crate::Limits::connections_per_address_max). What is refused is counted by reason:
@@ -100,6 +103,7 @@
 //! `attacks::admission::floods_of_open_connections_from_one_address`,
 //! `attacks::admission::floods_of_messages_are_read_at_their_rate`,
 //! `attacks::admission::floods_of_bytes_are_read_at_their_rate`,
+//! `reactor::pressure::who_always_has_more_to_send_leaves_the_others_their_turn`,
 //! `reactor::admission::what_is_refused_is_counted_by_reason`.
 //!
 //! # 7 Descriptors

@@ -398,3 +398,17 @@ fn the_halves_work_alone() {
     assert_eq!(seen, [Seen::Ping(b"1".to_vec()), Seen::text("hi"), close]);
     assert_eq!(out, b"\x8a\x011\x88\x02\x0f\xa0");
 }
+
+#[test]
+fn a_sender_shows_whether_it_masks_and_whether_it_is_closed() {
+    let agreed = Agreed::default();
+    let mut server = Sender::server(&agreed);
+    let client = Sender::client(&agreed, || [1, 2, 3, 4]);
+    server.close(CloseCode::NORMAL, "", &mut Vec::new()).unwrap();
+    assert!(
+        format!("{server:?}").contains("masks: false, owed: None, in_parts: None, closed: true")
+    );
+    assert!(
+        format!("{client:?}").contains("masks: true, owed: None, in_parts: None, closed: false")
+    );
+}

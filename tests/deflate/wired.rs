@@ -20,6 +20,10 @@ fn any_compress() -> impl Strategy<Value = Compress> {
     select(vec![Compress::IfWorthwhile, Compress::Always, Compress::Never])
 }
 
+/// Under Miri few and short, or it would take hours.
+const OPS_MAX: usize = if cfg!(miri) { 8 } else { 60 };
+const LONG: std::ops::Range<usize> = if cfg!(miri) { 300..1_500 } else { 30_000..150_000 };
+
 fn any_op() -> impl Strategy<Value = Op> {
     let length = || prop_oneof![4 => 0..40usize, 2 => 60..300usize, 1 => 1_000..6_000usize];
     let sent = || (length(), any_compress());
@@ -27,7 +31,7 @@ fn any_op() -> impl Strategy<Value = Op> {
     prop_oneof![
         3 => sent().prop_map(|(length, compress)| Op::TextAs(length, compress)),
         3 => sent().prop_map(|(length, compress)| Op::BinaryAs(length, compress)),
-        1 => (30_000..150_000usize).prop_map(Op::Binary),
+        1 => LONG.prop_map(Op::Binary),
         2 => sent().prop_map(|(length, compress)| Op::Noise(length, compress)),
         3 => part().prop_map(|(length, last, compress)| Op::TextPartAs(length, last, compress)),
         3 => part().prop_map(|(length, last, compress)| Op::BinaryPartAs(length, last, compress)),
@@ -57,7 +61,7 @@ proptest! {
     fn what_one_end_sends_the_other_receives_in_order_whatever_the_cuts(
         ways in [any_way(), any_way()],
         deliveries in any_deliveries(),
-        ops in vec((select(vec![Role::Client, Role::Server]), any_op()), 0..60),
+        ops in vec((select(vec![Role::Client, Role::Server]), any_op()), 0..OPS_MAX),
     ) {
         play_after(&agreed(ways), deliveries, ops);
     }
