@@ -1,4 +1,4 @@
-//! Reading and writing of sockets.
+//! Reading of sockets, and their end.
 
 use std::io::{self, ErrorKind, IoSliceMut};
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use super::open::{Dialing, Head};
 use super::slab::ConnectionId;
 use super::tls::Tls;
 use super::world::{BeforeEvent, State, World};
-use super::write::{Line, uninterrupted, write_all, write_out};
+use super::write::{Line, uninterrupted, write_out};
 use super::{READS_MAX, Reactor, SEND_BYTES};
 use crate::connection::{Event, Events, Receiver};
 use crate::error::Violation;
@@ -75,7 +75,7 @@ impl<St> Socket<St> {
 impl<St> Socket<St> {
     /// What it holds of what was received, and of what TLS has to send.
     #[inline]
-    fn held_bytes(&self) -> usize {
+    pub(super) fn held_bytes(&self) -> usize {
         let inbound = match &self.inbound {
             Inbound::Frames(receiver) => receiver.held_bytes(),
             Inbound::Request(_, head) => head.as_ref().map_or(0, |it| it.held_bytes()),
@@ -109,36 +109,6 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         if !again {
             self.read(id);
         }
-    }
-
-    fn on_writable(&mut self, id: ConnectionId) {
-        let Some(slot) = self.world.slots.get_mut(id) else { return };
-        if std::mem::replace(&mut slot.blocked, false) {
-            self.world.was_taken(id);
-            self.flush(id);
-            self.world.flush_owed(id);
-        }
-    }
-
-    /// Writes to a socket that was full, and has not said that it has room. It says so late: Linux waits until a third
-    /// of its buffer is free. So a peer that takes little is not one that takes nothing.
-    pub(super) fn write_again(&mut self, id: ConnectionId) {
-        let Some(slot) = self.world.slots.get_mut(id).filter(|slot| slot.blocked) else { return };
-        slot.blocked = false;
-        let (sent, waited) = (self.world.counters.bytes_sent, self.waiting_bytes(id));
-        if let Err(error) = self.write_waiting(id) {
-            self.write_failed(id, error);
-        } else if self.world.counters.bytes_sent > sent || self.waiting_bytes(id) < waited {
-            self.world.was_taken(id);
-        }
-        self.world.mark_dirty(id);
-    }
-
-    /// What waits for a socket, encrypted or not yet.
-    fn waiting_bytes(&self, id: ConnectionId) -> usize {
-        let waits = self.world.slots.get(id).map_or(0, |slot| slot.waiting_bytes());
-        let socket = self.sockets.get(id.index as usize).and_then(Option::as_ref);
-        waits + socket.and_then(|it| it.tls.as_ref()).map_or(0, |tls| tls.unsent_bytes())
     }
 
     /// Reads what there is, up to a share that leaves the others their turn, and handles it.
@@ -214,7 +184,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     }
 
     /// Whether there may be something to read, and nothing has to be written first.
-    fn may_read(&mut self, id: ConnectionId) -> bool {
+    pub(super) fn may_read(&mut self, id: ConnectionId) -> bool {
         let there =
             self.socket(id).is_some_and(|socket| socket.readable || socket.unread.is_some());
         there && !self.world.must_wait(id)
@@ -339,53 +309,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         }
     }
 
-    /// Writes what a connection has to say, once, and ends it where all is said.
-    pub(super) fn flush(&mut self, id: ConnectionId) {
-        let was_corked = self.world.corked.replace(id);
-        self.world.take_publications(id);
-        self.world.corked = was_corked;
-        if let Err(error) = self.write_waiting(id) {
-            self.write_failed(id, error);
-        }
-        self.after_write(id);
-        if self.world.memory.total() > self.world.limits.held_bytes_max {
-            self.relieve();
-        }
-    }
-
-    /// Writes what there is, once, and weighs what is left.
-    #[inline(always)]
-    fn write_waiting(&mut self, id: ConnectionId) -> io::Result<()> {
-        let Self { world, sockets, net, tls_buffers, .. } = self;
-        let Some(Some(socket)) = sockets.get_mut(id.index as usize) else {
-            world.out.clear();
-            return Ok(());
-        };
-        let Socket { stream, tls, .. } = socket;
-        let mut line = Line { net, stream, tls: tls.as_deref_mut(), tls_buffers };
-        let written = write_all(world, id, &mut line);
-        if let Some(slot) = world.slots.get(id) {
-            world.memory.set(id, slot.held_bytes() + socket.held_bytes());
-        }
-        written
-    }
-
-    /// What waits can never be written, and to try it again would fail without end.
-    #[cold]
-    fn write_failed(&mut self, id: ConnectionId, error: io::Error) {
-        if let Some(socket) = self.socket(id) {
-            socket.at_end = true;
-            socket.tls.iter_mut().for_each(|tls| tls.forget());
-        }
-        if let Some(slot) = self.world.slots.get_mut(id) {
-            slot.outbox = None;
-        }
-        self.lost(id, error);
-    }
-
     /// Has those that hold the most end, because all of them hold too much.
     #[cold]
-    fn relieve(&mut self) {
+    pub(super) fn relieve(&mut self) {
         let corked = self.world.corked.take();
         let others_bytes_max = self.world.limits.held_bytes_max / 8 * 7;
         for index in self.world.memory.largest(others_bytes_max) {
@@ -398,46 +324,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         self.world.corked = corked;
     }
 
-    /// Goes on with what waited for the socket to be written: reading, or ending.
-    fn after_write(&mut self, id: ConnectionId) {
-        let Some(slot) = self.world.slots.get_mut(id) else { return };
-        // With TLS, what waits may be encrypted already.
-        let waits = slot.waiting_bytes() > 0 || slot.blocked;
-        match slot.state {
-            State::Ending { until, .. } => {
-                let over = until <= self.world.now;
-                if !slot.known && (over || !waits) {
-                    self.finish(id, over);
-                }
-            }
-            State::Open { .. } if !waits => {
-                if std::mem::replace(&mut slot.queued, false) {
-                    self.world.drained.push_back(id);
-                }
-                if self.world.corked != Some(id) && self.may_read(id) {
-                    self.read_later(id);
-                }
-            }
-            State::Open { .. } => {
-                slot.queued = true;
-                if slot.paused {
-                    // It may be silent, but has to take what waits.
-                    self.world.schedule(id);
-                }
-            }
-            State::Streaming(_) => {
-                self.world.stream_was_written(id, waits);
-                if self.world.corked != Some(id) && self.may_read(id) {
-                    self.read_later(id);
-                }
-            }
-            State::Opening { .. } => {}
-        }
-    }
-
     /// All is said, and the handler was told: ends our direction, and frees the connection once the peer has ended its
     /// own, or had the time to.
-    fn finish(&mut self, id: ConnectionId, over: bool) {
+    pub(super) fn finish(&mut self, id: ConnectionId, over: bool) {
         let Self { sockets, net, world, .. } = self;
         let Some(Some(socket)) = sockets.get_mut(id.index as usize) else { return self.free(id) };
         if over {

@@ -2,11 +2,13 @@
 
 use std::io::{self, ErrorKind, IoSlice};
 
-use super::SEND_BYTES_KEPT;
+use super::handler::Handler;
 use super::net::Net;
 use super::slab::ConnectionId;
+use super::socket::Socket;
 use super::tls::{Tls, TlsBuffers};
-use super::world::{Slot, World};
+use super::world::{Slot, State, World};
+use super::{Reactor, SEND_BYTES_KEPT};
 
 /// Segments of an outbox that one write takes.
 const SLICES_MAX: usize = 16;
@@ -147,11 +149,7 @@ pub(super) fn write_behind<S>(
 
 /// Writes the loop's send buffer, and of the outbox what the socket takes.
 #[inline]
-pub(super) fn write_all<S>(
-    world: &mut World<S>,
-    id: ConnectionId,
-    socket: &mut impl Write,
-) -> io::Result<()> {
+fn write_all<S>(world: &mut World<S>, id: ConnectionId, socket: &mut impl Write) -> io::Result<()> {
     write_out(world, id, socket)?;
     let Some(slot) = world.slots.get_mut(id) else { return Ok(()) };
     world.counters.bytes_sent += write_outbox(slot, socket)? as u64;
@@ -184,4 +182,118 @@ fn write_outbox<S>(slot: &mut Slot<S>, socket: &mut (impl Write + ?Sized)) -> io
         slot.outbox = None;
     }
     Ok(written)
+}
+
+impl<H: Handler, N: Net> Reactor<H, N> {
+    /// A socket that was full has room again.
+    pub(super) fn on_writable(&mut self, id: ConnectionId) {
+        let Some(slot) = self.world.slots.get_mut(id) else { return };
+        if std::mem::replace(&mut slot.blocked, false) {
+            self.world.was_taken(id);
+            self.flush(id);
+            self.world.flush_owed(id);
+        }
+    }
+
+    /// Writes to a socket that was full, and has not said that it has room. It says so late: Linux waits until a third
+    /// of its buffer is free. So a peer that takes little is not one that takes nothing.
+    pub(super) fn write_again(&mut self, id: ConnectionId) {
+        let Some(slot) = self.world.slots.get_mut(id).filter(|slot| slot.blocked) else { return };
+        slot.blocked = false;
+        let (sent, waited) = (self.world.counters.bytes_sent, self.waiting_bytes(id));
+        if let Err(error) = self.write_waiting(id) {
+            self.write_failed(id, error);
+        } else if self.world.counters.bytes_sent > sent || self.waiting_bytes(id) < waited {
+            self.world.was_taken(id);
+        }
+        self.world.mark_dirty(id);
+    }
+
+    /// What waits for a socket, encrypted or not yet.
+    fn waiting_bytes(&self, id: ConnectionId) -> usize {
+        let waits = self.world.slots.get(id).map_or(0, |slot| slot.waiting_bytes());
+        let socket = self.sockets.get(id.index as usize).and_then(Option::as_ref);
+        waits + socket.and_then(|it| it.tls.as_ref()).map_or(0, |tls| tls.unsent_bytes())
+    }
+
+    /// Writes what a connection has to say, once, and ends it where all is said.
+    pub(super) fn flush(&mut self, id: ConnectionId) {
+        let was_corked = self.world.corked.replace(id);
+        self.world.take_publications(id);
+        self.world.corked = was_corked;
+        if let Err(error) = self.write_waiting(id) {
+            self.write_failed(id, error);
+        }
+        self.after_write(id);
+        if self.world.memory.total() > self.world.limits.held_bytes_max {
+            self.relieve();
+        }
+    }
+
+    /// Writes what there is, once, and weighs what is left.
+    #[inline(always)]
+    fn write_waiting(&mut self, id: ConnectionId) -> io::Result<()> {
+        let Self { world, sockets, net, tls_buffers, .. } = self;
+        let Some(Some(socket)) = sockets.get_mut(id.index as usize) else {
+            world.out.clear();
+            return Ok(());
+        };
+        let Socket { stream, tls, .. } = socket;
+        let mut line = Line { net, stream, tls: tls.as_deref_mut(), tls_buffers };
+        let written = write_all(world, id, &mut line);
+        if let Some(slot) = world.slots.get(id) {
+            world.memory.set(id, slot.held_bytes() + socket.held_bytes());
+        }
+        written
+    }
+
+    /// What waits can never be written, and to try it again would fail without end.
+    #[cold]
+    fn write_failed(&mut self, id: ConnectionId, error: io::Error) {
+        if let Some(socket) = self.socket(id) {
+            socket.at_end = true;
+            socket.tls.iter_mut().for_each(|tls| tls.forget());
+        }
+        if let Some(slot) = self.world.slots.get_mut(id) {
+            slot.outbox = None;
+        }
+        self.lost(id, error);
+    }
+
+    /// Goes on with what waited for the socket to be written: reading, or ending.
+    fn after_write(&mut self, id: ConnectionId) {
+        let Some(slot) = self.world.slots.get_mut(id) else { return };
+        // With TLS, what waits may be encrypted already.
+        let waits = slot.waiting_bytes() > 0 || slot.blocked;
+        match slot.state {
+            State::Ending { until, .. } => {
+                let over = until <= self.world.now;
+                if !slot.known && (over || !waits) {
+                    self.finish(id, over);
+                }
+            }
+            State::Open { .. } if !waits => {
+                if std::mem::replace(&mut slot.queued, false) {
+                    self.world.drained.push_back(id);
+                }
+                if self.world.corked != Some(id) && self.may_read(id) {
+                    self.read_later(id);
+                }
+            }
+            State::Open { .. } => {
+                slot.queued = true;
+                if slot.paused {
+                    // It may be silent, but has to take what waits.
+                    self.world.schedule(id);
+                }
+            }
+            State::Streaming(_) => {
+                self.world.stream_was_written(id, waits);
+                if self.world.corked != Some(id) && self.may_read(id) {
+                    self.read_later(id);
+                }
+            }
+            State::Opening { .. } => {}
+        }
+    }
 }
