@@ -36,7 +36,8 @@
 //! adds up; over [`outbox_bytes_max`](crate::Limits::outbox_bytes_max) it is cut.
 //!
 //! A handler that has much to send sends until it is told [`Queued`](SendStatus::Queued), and goes on in
-//! [`on_drain`](Handler::on_drain). One that hands on what another connection sends, as a proxy does, then has that one
+//! [`on_drain`](Handler::on_drain). That is called once or twice in a turn, however fast the peer reads, so that the
+//! others have theirs. One that hands on what another connection sends, as a proxy does, then has that one
 //! [paused](Context::pause_reading), so that its peer is held back in turn.
 //!
 //! # What it does not do
