@@ -29,8 +29,8 @@
 //!
 //! # 2 No unsafe
 //!
-//! `forbid(unsafe_code)` holds for the whole crate, so that the compiler is the test. What httparse, simdutf8 and
-//! zlib-rs do with our inputs is watched by Miri (`tests/miri/run`), and by the address sanitizer while fuzzing. One
+//! `forbid(unsafe_code)` holds for the whole crate, so that the compiler is the test. What fearless_simd, httparse,
+//! simdutf8 and zlib-rs do with our inputs is watched by Miri (`tests/miri/run`), and by the address sanitizer while fuzzing. One
 //! thing was found: on processors with AVX2, simdutf8 0.1.5 computes an address behind its input for the processor to
 //! fetch early. Nothing is read there; Rust's rules forbid the computation all the same, so Miri runs the code for
 //! SSE4.2.
