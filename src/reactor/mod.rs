@@ -481,8 +481,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             if let Some(dial) = take_one(&mut self.world.dials, &mut dials) {
                 self.dial(dial);
             } else if let Some(id) = take_one(&mut self.world.drained, drained) {
+                let Some(slot) = self.world.slots.get_mut(id) else { continue };
+                slot.drained = false;
                 // Where something waits again, it is told once that is written too.
-                if self.world.slots.get(id).is_some_and(|slot| slot.is_open() && !slot.queued) {
+                if slot.is_open() && !slot.queued {
                     self.handler.on_drain(&mut Context::new(&mut self.world, id));
                 }
             } else if let Some((id, closed)) = self.world.ended.pop_front() {

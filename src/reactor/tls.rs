@@ -226,8 +226,11 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         let flushed = tls.flush(net, &mut socket.stream);
         match flushed {
             Ok(all) => {
-                if let Some(slot) = self.world.slots.get_mut(id) {
-                    slot.blocked = !all;
+                if let Some(slot) = self.world.slots.get_mut(id)
+                    && std::mem::replace(&mut slot.blocked, !all)
+                    && all
+                {
+                    self.world.was_taken(id);
                 }
             }
             Err(error) => {

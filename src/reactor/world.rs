@@ -84,6 +84,8 @@ pub(super) struct Slot<S> {
     dirty: bool,
     /// The handler was told that something is queued, and not yet that it is written.
     pub(super) queued: bool,
+    /// It is in `drained`.
+    pub(super) drained: bool,
     /// The handler knows of the connection, and will be told of its end.
     pub(super) known: bool,
 }
@@ -136,6 +138,7 @@ impl<S> Slot<S> {
             paused: false,
             dirty: false,
             queued: false,
+            drained: false,
             known: false,
         }
     }
@@ -162,6 +165,11 @@ impl<S> Slot<S> {
         let outbox = self.outbox.as_ref().map_or(0, |outbox| outbox.held_bytes());
         let held = self.held.as_ref().map_or(0, |held| held.bytes());
         outbox + held + sender
+    }
+
+    /// Whether all that the handler was told to be queued is written now, which it has to be told.
+    pub(super) fn has_drained(&mut self) -> bool {
+        std::mem::replace(&mut self.queued, false) && !std::mem::replace(&mut self.drained, true)
     }
 
     fn deadline(&self, limits: &Limits) -> Option<Instant> {
@@ -235,7 +243,8 @@ impl<S> World<S> {
         match self.slots.get_mut(id).map(|slot| &mut slot.state) {
             Some(State::Open { .. }) => self.heard(id),
             Some(State::Streaming(stream)) => stream.stalled_at = Some(stalled_at),
-            Some(State::Ending { until, is_answer: true }) => *until = ends_at,
+            // A shutdown has an end, however slowly an answer is read.
+            Some(State::Ending { until, is_answer: true }) if !self.shuts_down => *until = ends_at,
             Some(State::Opening { .. } | State::Ending { .. }) | None => {}
         }
     }

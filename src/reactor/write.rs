@@ -273,7 +273,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 }
             }
             State::Open { .. } if !waits => {
-                if std::mem::replace(&mut slot.queued, false) {
+                if slot.has_drained() {
                     self.world.drained.push_back(id);
                 }
                 if self.world.corked != Some(id) && self.may_read(id) {
