@@ -30,10 +30,10 @@
 //! # 2 No unsafe
 //!
 //! `forbid(unsafe_code)` holds for the whole crate, so that the compiler is the test. What fearless_simd, httparse,
-//! simdutf8 and zlib-rs do with our inputs is watched by Miri (`tests/miri/run`), and by the address sanitizer while fuzzing. One
-//! thing was found: on processors with AVX2, simdutf8 0.1.5 computes an address behind its input for the processor to
-//! fetch early. Nothing is read there; Rust's rules forbid the computation all the same, so Miri runs the code for
-//! SSE4.2.
+//! simdutf8 and zlib-rs do with our inputs is watched by Miri (`tests/miri/run`), and by the address sanitizer while
+//! fuzzing. One thing was found: on processors with AVX2, simdutf8 0.1.5 computes an address behind its input for the
+//! processor to fetch early. Nothing is read there; Rust's rules forbid the computation all the same, so Miri runs the
+//! code for SSE4.2.
 //!
 //! # 3 Linear work
 //!
@@ -71,12 +71,12 @@
 //! peer is asked after [`ping_after`](crate::Limits::ping_after) and cut after
 //! [`pong_within`](crate::Limits::pong_within); a close frame that is not answered ends after
 //! [`close_within`](crate::Limits::close_within), and so does a stream that the peer does not end, or a peer that takes
-//! nothing of an answer that is whole. A plain request that is answered by a [stream](crate::reactor::Answer::Stream) has no end of its own: it ends with the client, with the
-//! application, or where the client takes nothing of what waits for [`pong_within`](crate::Limits::pong_within). While
-//! a handler has [paused](crate::reactor::Context::pause_reading) a connection, its peer's silence does not count,
-//! unless it takes nothing of what waits for it. Whether it takes something is tried before it is cut for that, as a
-//! socket tells of a little room late. Deadlines are never early, and at most one tick of 8 ms and one turn
-//! late.
+//! nothing of an answer that is whole. A plain request that is answered by a
+//! [stream](crate::reactor::Answer::Stream) has no end of its own: it ends with the client, with the application, or
+//! where the client takes nothing of what waits for [`pong_within`](crate::Limits::pong_within). While a handler has
+//! [paused](crate::reactor::Context::pause_reading) a connection, its peer's silence does not count, unless it takes
+//! nothing of what waits for it. Whether it takes something is tried before it is cut for that, as a socket tells of a
+//! little room late. Deadlines are never early, and at most one tick of 8 ms and one turn late.
 //!
 //! `attacks::connections::a_head_of_one_byte_at_a_time_that_never_ends`,
 //! `attacks::connections::peers_that_are_silent_or_half_open_or_never_answer_a_close`,

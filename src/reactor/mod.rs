@@ -97,7 +97,6 @@ mod topics;
 mod world;
 mod write;
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::ToSocketAddrs;
 use std::time::{Duration, Instant};
@@ -467,24 +466,24 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     }
 
     /// Writes all that is to be written and tells the handler of all that has ended, until neither leaves anything to
-    /// do; of what has drained, and connects what is to be connected, once: what comes of that may go on for ever, and is
-    /// for the next turn.
+    /// do.
     fn settle(&mut self) {
-        let (mut dials, mut drained) = (self.world.dials.len(), None);
+        // What comes of these may go on for ever: that is for the next time.
+        let mut dials = std::mem::take(&mut self.world.dials);
+        let mut drained = std::mem::take(&mut self.world.drained);
+        drained.sort_unstable();
+        drained.dedup();
         loop {
             self.deliver_publications();
             self.flush_dirty();
             while let Some(id) = self.world.resumed.pop() {
                 self.read_later(id);
             }
-            let drained = drained.get_or_insert(self.world.drained.len());
-            if let Some(dial) = take_one(&mut self.world.dials, &mut dials) {
+            if let Some(dial) = dials.pop_front() {
                 self.dial(dial);
-            } else if let Some(id) = take_one(&mut self.world.drained, drained) {
-                let Some(slot) = self.world.slots.get_mut(id) else { continue };
-                slot.drained = false;
+            } else if let Some(id) = drained.pop() {
                 // Where something waits again, it is told once that is written too.
-                if slot.is_open() && !slot.queued {
+                if self.world.slots.get(id).is_some_and(|slot| slot.is_open() && !slot.queued) {
                     self.handler.on_drain(&mut Context::new(&mut self.world, id));
                 }
             } else if let Some((id, closed)) = self.world.ended.pop_front() {
@@ -549,12 +548,6 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             }
         }
     }
-}
-
-/// The first of a queue, where so many may still be taken.
-fn take_one<T>(queue: &mut VecDeque<T>, left: &mut usize) -> Option<T> {
-    *left = left.checked_sub(1)?;
-    queue.pop_front()
 }
 
 impl Closing {

@@ -209,8 +209,8 @@ impl<S> World<S> {
         stream.stalled_at = None;
         if stream.finished {
             self.end(id, Closed::Agreed { code: None, reason: String::new() });
-        } else if slot.has_drained() {
-            self.drained.push_back(id);
+        } else if std::mem::replace(&mut slot.queued, false) {
+            self.drained.push(id);
         }
     }
 

@@ -45,7 +45,7 @@ pub(super) struct World<S> {
     /// Connections whose end the handler has not been told yet.
     pub(super) ended: VecDeque<(ConnectionId, Closed)>,
     /// Connections that have written all that was queued, which the handler was not told yet.
-    pub(super) drained: VecDeque<ConnectionId>,
+    pub(super) drained: Vec<ConnectionId>,
     /// Connections that are read again, after the handler had paused them.
     pub(super) resumed: Vec<ConnectionId>,
     /// Connections that are to be made.
@@ -84,8 +84,6 @@ pub(super) struct Slot<S> {
     dirty: bool,
     /// The handler was told that something is queued, and not yet that it is written.
     pub(super) queued: bool,
-    /// It is in `drained`.
-    pub(super) drained: bool,
     /// The handler knows of the connection, and will be told of its end.
     pub(super) known: bool,
 }
@@ -138,7 +136,6 @@ impl<S> Slot<S> {
             paused: false,
             dirty: false,
             queued: false,
-            drained: false,
             known: false,
         }
     }
@@ -165,11 +162,6 @@ impl<S> Slot<S> {
         let outbox = self.outbox.as_ref().map_or(0, |outbox| outbox.held_bytes());
         let held = self.held.as_ref().map_or(0, |held| held.bytes());
         outbox + held + sender
-    }
-
-    /// Whether all that the handler was told to be queued is written now, which it has to be told.
-    pub(super) fn has_drained(&mut self) -> bool {
-        std::mem::replace(&mut self.queued, false) && !std::mem::replace(&mut self.drained, true)
     }
 
     fn deadline(&self, limits: &Limits) -> Option<Instant> {
@@ -204,7 +196,7 @@ impl<S> World<S> {
             corked: None,
             dirty: Vec::new(),
             ended: VecDeque::new(),
-            drained: VecDeque::new(),
+            drained: Vec::new(),
             resumed: Vec::new(),
             dials: VecDeque::new(),
             sites: Sites::default(),
@@ -354,7 +346,7 @@ impl<S> World<S> {
         if let Some(slot) = self.slots.get_mut(id)
             && !matches!(slot.state, State::Ending { .. })
         {
-            (slot.outbox, slot.blocked) = (None, false);
+            slot.outbox = None;
             self.ending(id, self.now, closed);
         }
     }
@@ -370,8 +362,8 @@ impl<S> World<S> {
             // It is about to be let go of.
             Some(Slot { state: State::Ending { until, .. }, outbox: None, .. })
                 if *until <= now => {}
-            Some(Slot { state: State::Ending { until, .. }, outbox, blocked, .. }) => {
-                (*until, *outbox, *blocked) = (now, None, false);
+            Some(Slot { state: State::Ending { until, is_answer }, outbox, .. }) => {
+                (*until, *is_answer, *outbox) = (now, false, None);
                 self.mark_dirty(id);
             }
             Some(slot) => {
@@ -388,7 +380,8 @@ impl<S> World<S> {
         if matches!(slot.state, State::Ending { .. }) {
             return;
         }
-        let state = State::Ending { until, is_answer: !slot.known };
+        let is_answer = !slot.known && until > self.now;
+        let state = State::Ending { until, is_answer };
         let before = std::mem::replace(&mut slot.state, state);
         slot.paused = false;
         self.rates.end(id.index);

@@ -200,10 +200,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     pub(super) fn write_again(&mut self, id: ConnectionId) {
         let Some(slot) = self.world.slots.get_mut(id).filter(|slot| slot.blocked) else { return };
         slot.blocked = false;
-        let (sent, waited) = (self.world.counters.bytes_sent, self.waiting_bytes(id));
+        let waited = self.waiting_bytes(id);
         if let Err(error) = self.write_waiting(id) {
             self.write_failed(id, error);
-        } else if self.world.counters.bytes_sent > sent || self.waiting_bytes(id) < waited {
+        } else if self.waiting_bytes(id) < waited {
             self.world.was_taken(id);
         }
         self.world.mark_dirty(id);
@@ -273,8 +273,8 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 }
             }
             State::Open { .. } if !waits => {
-                if slot.has_drained() {
-                    self.world.drained.push_back(id);
+                if std::mem::replace(&mut slot.queued, false) {
+                    self.world.drained.push(id);
                 }
                 if self.world.corked != Some(id) && self.may_read(id) {
                     self.read_later(id);

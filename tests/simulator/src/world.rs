@@ -67,6 +67,7 @@ impl World {
         }
         if !options.without_pauses {
             plan.add_pauses(&mut pausing);
+            // Drawn apart from the rest too.
             if pausing.apart().draw(3) == 0 {
                 plan.full_until = plan.capacity / 3 * 2;
             }

@@ -120,7 +120,7 @@ fn who_is_no_owner_any_more_grants_nothing() {
     assert_eq!(members(&mut world), 1);
 }
 
-/// What follows from leaving finds no place in the store, and is tried again a second later.
+/// What follows from leaving finds no place in the store; it is tried again a second later.
 fn leave_while_the_store_is_busy(world: &mut World, who: Id) {
     world.stores_by_itself = false;
     world.say(who, LEAVE);
@@ -128,7 +128,6 @@ fn leave_while_the_store_is_busy(world: &mut World, who: Id) {
     world.store_answers();
     world.store_is_busy = false;
     world.stores_by_itself = true;
-    world.wait(Duration::from_secs(1));
 }
 
 #[test]
@@ -137,6 +136,7 @@ fn a_room_that_could_not_be_forgotten_is_forgotten_later() {
     let alice = world.person("alice");
     join(&mut world, alice, "tea");
     leave_while_the_store_is_busy(&mut world, alice);
+    world.wait(Duration::from_secs(1));
     world.read(alice);
     assert_eq!(code(&mut world, alice, &json!({"join": {"room": "tea"}})), "ok");
 }
@@ -157,6 +157,7 @@ fn a_name_that_could_not_be_forgotten_is_forgotten_later() {
 fn a_room_whose_heir_could_not_be_stored_gets_one_later() {
     let (mut world, alice, bob) = two_people(RelayLimits::default());
     leave_while_the_store_is_busy(&mut world, alice);
+    world.wait(Duration::from_secs(1));
     world.read(bob);
     assert_eq!(join(&mut world, bob, "tea")["role"], "owner");
 }
@@ -254,12 +255,7 @@ fn owners_who_take_it_from_each_other_at_once_leave_an_owner() {
 #[test]
 fn a_relay_that_died_before_the_heir_was_stored_finds_one() {
     let (mut world, alice, bob) = two_people(RelayLimits::default());
-    world.stores_by_itself = false;
-    world.say(alice, LEAVE);
-    world.store_is_busy = true;
-    world.store_answers();
-    world.store_is_busy = false;
-    world.stores_by_itself = true;
+    leave_while_the_store_is_busy(&mut world, alice);
     world.close(bob);
     world.restart(Settings::default());
     world.wait(Duration::from_secs(1));
@@ -272,12 +268,7 @@ fn a_room_whose_name_is_not_free_yet_is_worth_another_try() {
     let mut world = World::new(RelayLimits::default());
     let alice = world.person("alice");
     join(&mut world, alice, "tea");
-    world.stores_by_itself = false;
-    world.say(alice, LEAVE);
-    world.store_is_busy = true;
-    world.store_answers();
-    world.store_is_busy = false;
-    world.stores_by_itself = true;
+    leave_while_the_store_is_busy(&mut world, alice);
     world.read(alice);
     let answer = world.ask(alice, &json!({"id": 1, "join": {"room": "tea"}}));
     assert_eq!(answer["err"]["code"], "busy");

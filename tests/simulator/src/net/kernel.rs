@@ -321,7 +321,11 @@ impl Sim {
             self.count(number, false);
             return Err(error);
         }
-        if it.ends[1 - side].dropped {
+        let [end, other] = it.both(side);
+        if other.dropped {
+            if end.was_short {
+                end.writable_at = self.now;
+            }
             // The answer to bytes for nobody is a reset.
             it.break_off();
             self.count(number, true);
@@ -331,10 +335,9 @@ impl Sim {
         if taken > 0 {
             it.push(side, slices.iter().flat_map(|it| it.iter()).take(taken));
         }
-        let now = self.now;
         let [end, other] = it.both(side);
         if std::mem::replace(&mut end.was_short, taken < offered) && taken > 0 {
-            end.writable_at = now;
+            end.writable_at = self.now;
         }
         // Where there is room again, an edge is on its way, although this write came before it.
         end.writable_edge |= end.full && taken > 0 && other.inbox.len() - taken <= self.full_until;
