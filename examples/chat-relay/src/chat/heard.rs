@@ -102,7 +102,7 @@ impl Talk {
                 }
             }
             Asked::Send => self.sent(),
-            Asked::Fetch(name) => self.fetched(&name, ok, out),
+            Asked::Fetch { room, from, to } => self.fetched(&room, from, to, ok, out),
             Asked::History { room, to } => {
                 let mut last = 0;
                 for message in messages(ok) {
@@ -148,7 +148,7 @@ impl Talk {
                 self.retry_after(now, ms);
             }
             (Asked::Send, None) => self.not_sent(&why, out),
-            (Asked::Fetch(name), _) => {
+            (Asked::Fetch { room: name, .. }, _) => {
                 if let Some(room) = self.rooms.get_mut(&name) {
                     room.fetching = false;
                     room.fetch_at = Some(now + retry_ms.map_or(FETCH_AGAIN, Duration::from_millis));
@@ -206,23 +206,31 @@ impl Talk {
         }
     }
 
-    fn fetched(&mut self, name: &str, ok: &Value, out: &mut Out) {
-        let before = match self.rooms.get_mut(name) {
-            Some(room) => {
-                (room.fetching, room.fetch_at) = (false, None);
-                // What is not kept any more cannot be had.
-                room.seen = room.seen.max(number(ok, "first").saturating_sub(1));
-                room.seen
-            }
-            None => return,
-        };
-        messages(ok).iter().for_each(|message| self.message(message, out));
+    /// What the log had between two numbers, or the first part of it. By now, more may have come by itself.
+    fn fetched(&mut self, name: &str, from: u64, to: u64, ok: &Value, out: &mut Out) {
+        let Some(room) = self.rooms.get_mut(name) else { return };
+        (room.fetching, room.fetch_at) = (false, None);
+        room.head = room.head.max(number(ok, "head"));
+        room.seen = room.seen.max(number(ok, "first").saturating_sub(1));
+        let messages = messages(ok);
+        for message in messages {
+            self.is_missing(name, from, number(message, "seq").saturating_sub(1));
+            self.message(message, out);
+        }
+        if messages.is_empty() {
+            self.is_missing(name, from, to);
+        }
         if let Some(room) = self.rooms.get_mut(name) {
-            room.head = room.head.max(number(ok, "head"));
-            if room.seen == before {
-                room.seen = room.head;
-            }
             room.gap = room.seen < room.head;
+        }
+    }
+
+    /// What the relay does not have between two numbers cannot be had.
+    fn is_missing(&mut self, name: &str, from: u64, to: u64) {
+        if let Some(room) = self.rooms.get_mut(name)
+            && from <= room.seen.saturating_add(1)
+        {
+            room.seen = room.seen.max(to);
         }
     }
 

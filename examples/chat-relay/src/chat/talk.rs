@@ -30,7 +30,7 @@ pub(super) struct Draft {
 pub(super) enum Asked {
     Enter(Place),
     Send,
-    Fetch(String),
+    Fetch { room: String, from: u64, to: u64 },
     History { room: String, to: u64 },
     Members { room: String, shown: bool, first: bool },
     Search,
@@ -211,7 +211,7 @@ impl Talk {
         }
         for (room, from, to) in wanted {
             let fields = json!({"room": room, "from": from, "to": to});
-            self.ask(Asked::Fetch(room), "get", &fields, out);
+            self.ask(Asked::Fetch { room, from, to }, "get", &fields, out);
         }
     }
 

@@ -111,6 +111,34 @@ fn a_gap_is_asked_for_and_nothing_is_shown_twice() {
 }
 
 #[test]
+fn what_came_by_itself_before_the_answer_costs_no_later_message() {
+    let mut client = Client::in_tea(3, 3);
+    client.message(5);
+    let get = client.said("get");
+    // The log that follows a connection made again overtakes the answer, which knows of one message more.
+    client.message(4);
+    client.message(5);
+    client.hears(&json!({"id": get["id"], "ok": {"room": "tea", "first": 1, "head": 6, "msgs": [message(4), message(5)]}}));
+    client.message(6);
+    assert_eq!(client.shown(), ["4", "5", "6"]);
+}
+
+#[test]
+fn what_the_relay_has_lost_is_passed_over_and_nothing_behind_it() {
+    let mut client = Client::in_tea(3, 3);
+    client.message(7);
+    let get = client.said("get");
+    client.hears(&json!({"id": get["id"], "ok": {"room": "tea", "first": 1, "head": 8, "msgs": [message(5)]}}));
+    assert_eq!(client.shown(), ["5"]);
+    let get = client.said("get");
+    assert_eq!((&get["get"]["from"], &get["get"]["to"]), (&json!(6), &json!(8)));
+    client
+        .hears(&json!({"id": get["id"], "ok": {"room": "tea", "first": 1, "head": 9, "msgs": []}}));
+    client.message(9);
+    assert_eq!(client.shown(), ["9"]);
+}
+
+#[test]
 fn what_was_not_read_is_shown_once_and_not_marked_before() {
     let mut client = Client::in_tea(5, 3);
     client.waits(1_000);
