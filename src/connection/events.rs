@@ -8,7 +8,7 @@ use super::message::{Delivery, Event, Kind, Message, OwnedMessage, Part};
 use super::receiver::{Receiver, State};
 use crate::deflate::Inflater;
 use crate::error::Violation;
-use crate::frame::{FrameHeader, Opcode};
+use crate::frame::{FrameHeader, Opcode, mask_from_start};
 use crate::limits::Limits;
 
 /// Compressed bytes that a message may have beyond twice the limit of what it comes to: a stream of many small blocks
@@ -87,12 +87,15 @@ impl<'a> Events<'a> {
         };
         let (header, header_bytes) = FrameHeader::parse_message(self.bytes, role.peer())?;
         let length = header.payload_bytes as usize; // at most 65,535
-        if self.bytes.len() - header_bytes < length || length > limits.message_bytes_max {
+        let frame_bytes = header_bytes + length;
+        if frame_bytes > self.bytes.len() || length > limits.message_bytes_max {
             return None;
         }
-        self.take(header_bytes);
-        let payload = self.take(length);
-        unmask(payload, &header, 0);
+        let frame = self.take(frame_bytes);
+        let payload = frame.get_mut(header_bytes..).unwrap_or_default();
+        if let Some(key) = header.mask {
+            mask_from_start(payload, key);
+        }
         Some(data(header.opcode, payload).map_err(|violation| self.receiver.fail(violation)))
     }
 
@@ -136,6 +139,13 @@ impl<'a> Events<'a> {
                 }
                 State::Failed(_) => true,
             }
+    }
+
+    /// Whether a further call of [`next`](Self::next) has nothing to do: there is no event, and nothing to give back.
+    #[cfg(feature = "reactor")]
+    #[inline]
+    pub(crate) fn is_done(&self) -> bool {
+        matches!(self.whole, Whole::Nothing) && !self.has_more()
     }
 
     pub(crate) fn fail(&mut self, violation: Violation) -> Violation {

@@ -55,5 +55,5 @@ impl Prepared {
 
 /// Appends a message to `out` as a server sends it: the same bytes for every receiver of this encoding.
 pub(crate) fn encode(payload: Payload<'_>, encoding: Encoding, out: &mut Vec<u8>) {
-    write_message(payload, encoding, &mut History::default(), None, out);
+    write_message(&payload, encoding.as_ref(), &mut History::default(), None, out);
 }

@@ -7,7 +7,7 @@ use super::prepared::{Encoding, Prepared};
 use crate::close::{Close, CloseCode, REASON_BYTES_MAX};
 use crate::deflate::{Compressor, History, Sending};
 use crate::error::{SendError, Violation};
-use crate::frame::{CONTROL_BYTES_MAX, FrameHeader, Opcode, Role, Rsv1, mask};
+use crate::frame::{CONTROL_BYTES_MAX, FrameHeader, Opcode, Role, Rsv1, mask_from_start};
 use crate::handshake::Agreed;
 use crate::limits::Limits;
 
@@ -35,8 +35,8 @@ impl<F: FnMut() -> [u8; 4] + Send> MaskKeys for F {
 /// All methods append whole frames to a buffer that the caller owns. Usable alone, for example in a task that only
 /// writes.
 pub struct Sender {
-    /// A client's source of masking keys; a server has none.
-    keys: Option<Box<dyn MaskKeys>>,
+    /// A client's source of masking keys; a server has none, and room for one pointer only.
+    keys: Option<Box<Box<dyn MaskKeys>>>,
     /// What is owed to the peer and waits for [`flush`](Self::flush).
     owed: Option<Box<Owed>>,
     /// The message in parts that is unfinished.
@@ -85,10 +85,10 @@ impl Sender {
     //# If the data is being sent by the client, the frame(s) MUST be
     //# masked as defined in Section 5.3.
     pub fn client(agreed: &Agreed, keys: impl MaskKeys + 'static) -> Self {
-        Self::new(agreed, Some(Box::new(keys)))
+        Self::new(agreed, Some(Box::new(Box::new(keys))))
     }
 
-    fn new(agreed: &Agreed, keys: Option<Box<dyn MaskKeys>>) -> Self {
+    fn new(agreed: &Agreed, keys: Option<Box<Box<dyn MaskKeys>>>) -> Self {
         //= https://www.rfc-editor.org/rfc/rfc7692#section-5
         //# both endpoints MUST use the algorithm described in Section 6
         let deflating = agreed.deflate.and_then(|deflate| deflate.sending());
@@ -121,18 +121,18 @@ impl Sender {
         message: impl Into<Outgoing<Message<'m>>>,
         out: &mut Vec<u8>,
     ) -> Result<(), SendError> {
-        self.send_payload(message.into().into(), out)
+        self.send_payload(&message.into().into(), out)
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn send_payload(
         &mut self,
-        payload: Payload<'_>,
+        payload: &Payload<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), SendError> {
         self.begin_message(out)?;
         let key = self.next_key();
-        write_message(payload, self.deflating, &mut self.history, key, out);
+        write_message(payload, self.deflating.as_ref(), &mut self.history, key, out);
         Ok(())
     }
 
@@ -141,10 +141,10 @@ impl Sender {
     #[cfg(feature = "reactor")]
     pub(crate) fn send_but_payload<'p>(
         &mut self,
-        payload: Payload<'p>,
+        payload: &Payload<'p>,
         out: &mut Vec<u8>,
     ) -> Result<&'p [u8], SendError> {
-        let Payload { kind, bytes, compress } = payload;
+        let Payload { kind, bytes, compress } = *payload;
         let deflating = self.deflating.filter(|it| wants(compress, it, bytes.len()));
         if self.keys.is_some() || deflating.is_some() {
             return self.send_payload(payload, out).map(|()| &[][..]);
@@ -179,6 +179,15 @@ impl Sender {
     //# state
     #[inline]
     fn begin_message(&mut self, out: &mut Vec<u8>) -> Result<(), SendError> {
+        // Nothing is in the way of nearly all of them.
+        if self.closed || self.in_parts.is_some() || self.owed.is_some() {
+            return self.refuse_or_flush(out);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn refuse_or_flush(&mut self, out: &mut Vec<u8>) -> Result<(), SendError> {
         if self.is_closed() {
             return Err(SendError::Closed);
         }
@@ -482,10 +491,10 @@ impl Start {
 //= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
 //# An endpoint MUST use the following algorithm to send a message in the
 //# form of an uncompressed message.
-#[inline]
+#[inline(always)]
 pub(super) fn write_message(
-    Payload { kind, bytes: payload, compress }: Payload<'_>,
-    deflating: Option<Sending>,
+    &Payload { kind, bytes: payload, compress }: &Payload<'_>,
+    deflating: Option<&Sending>,
     history: &mut History,
     key: Option<[u8; 4]>,
     out: &mut Vec<u8>,
@@ -494,7 +503,8 @@ pub(super) fn write_message(
     //# The opcode (frame-opcode) of the first frame containing the data
     //# MUST be set to the appropriate value from Section 5.2
     let start = Start { fin: true, rsv1: false, opcode: kind.opcode() };
-    if let Some(deflating) = deflating.filter(|it| wants(compress, it, payload.len()))
+    if let Some(deflating) = deflating
+        && wants(compress, deflating, payload.len())
         && write_compressed(start, payload, deflating, history, key, out)
     {
         return;
@@ -506,15 +516,16 @@ pub(super) fn write_message(
 //= https://www.rfc-editor.org/rfc/rfc7692#section-6.1
 //# An endpoint MUST use the following algorithm to send a message in the
 //# form of a compressed message.
+#[inline(never)]
 fn write_compressed(
     start: Start,
     payload: &[u8],
-    deflating: Sending,
+    deflating: &Sending,
     history: &mut History,
     key: Option<[u8; 4]>,
     out: &mut Vec<u8>,
 ) -> bool {
-    let mut compressor = Compressor::begin(&deflating, history, payload.len());
+    let mut compressor = Compressor::begin(deflating, history, payload.len());
     let bytes_max = deflating.bytes_max(history, payload.len());
     let Some(compressed) = compressor.compress(payload, true, bytes_max) else { return false };
     write_frame(Start { rsv1: true, ..start }, key, compressed, out);
@@ -536,15 +547,27 @@ fn wants(compress: Compress, deflating: &Sending, bytes: usize) -> bool {
 //= https://www.rfc-editor.org/rfc/rfc6455#section-6.1
 //# An endpoint MUST encapsulate the /data/ in a WebSocket frame as
 //# defined in Section 5.2.
-#[inline]
+#[inline(always)]
 fn write_frame(start: Start, key: Option<[u8; 4]>, payload: &[u8], out: &mut Vec<u8>) {
-    let Start { fin, rsv1, opcode } = start;
-    let payload_bytes = payload.len() as u64;
-    out.reserve(FrameHeader::BYTES_MAX + payload.len());
-    FrameHeader { fin, rsv1, opcode, mask: key, payload_bytes }.write(out);
+    if let Some(key) = key {
+        return write_masked_frame(start, key, payload, out);
+    }
+    write_header(start, None, payload, out);
+    out.extend_from_slice(payload);
+}
+
+#[inline(never)]
+fn write_masked_frame(start: Start, key: [u8; 4], payload: &[u8], out: &mut Vec<u8>) {
+    write_header(start, Some(key), payload, out);
     let start = out.len();
     out.extend_from_slice(payload);
-    if let (Some(key), Some(written)) = (key, out.get_mut(start..)) {
-        mask(written, key, 0);
-    }
+    mask_from_start(out.get_mut(start..).unwrap_or_default(), key);
+}
+
+/// Appends the header of a frame, and makes room for its payload.
+#[inline(always)]
+fn write_header(start: Start, key: Option<[u8; 4]>, payload: &[u8], out: &mut Vec<u8>) {
+    let Start { fin, rsv1, opcode } = start;
+    out.reserve(FrameHeader::BYTES_MAX + payload.len());
+    FrameHeader { fin, rsv1, opcode, mask: key, payload_bytes: payload.len() as u64 }.write(out);
 }

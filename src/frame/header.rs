@@ -117,6 +117,8 @@ const TEXT_MESSAGE: u8 = FIN | Opcode::Text as u8;
 const BINARY_MESSAGE: u8 = FIN | Opcode::Binary as u8;
 /// In the place of a length: it follows as 16 bits.
 const LENGTH_16: u8 = 126;
+/// The same, in a frame that is masked.
+const MASKED_16: u8 = MASK | LENGTH_16;
 /// In the place of a length: it follows as 64 bits.
 const LENGTH_64: u8 = 127;
 
@@ -170,28 +172,30 @@ impl FrameHeader {
     /// 65,535 bytes. `None` is for [`parse`](Self::parse) to judge.
     #[inline]
     pub(crate) fn parse_message(bytes: &[u8], sender: Role) -> Option<(Self, usize)> {
-        let (&[first, second], rest) = bytes.split_first_chunk()?;
+        let [first, second, ..] = *bytes else { return None };
         let opcode = match first {
             TEXT_MESSAGE => Opcode::Text,
             BINARY_MESSAGE => Opcode::Binary,
             _ => return None,
         };
-        if (second & MASK != 0) != (sender == Role::Client) {
-            return None;
-        }
-        let (payload_bytes, rest, extended) = match second & LENGTH {
-            LENGTH_16 => {
-                let (&extended, rest) = rest.split_first_chunk()?;
-                (parse_length_16(extended).ok()?, rest, 2)
+        let (payload_bytes, mask, header_bytes) = match (sender, second) {
+            // Masked, and 0 to 125.
+            (Role::Client, MASK..MASKED_16) => {
+                let &[_, _, ref key @ ..] = bytes.first_chunk::<6>()?;
+                (u64::from(second & LENGTH), Some(*key), 6)
             }
-            LENGTH_64 => return None,
-            short => (u64::from(short), rest, 0),
+            (Role::Client, MASKED_16) => {
+                let &[_, _, a, b, ref key @ ..] = bytes.first_chunk::<8>()?;
+                (parse_length_16([a, b]).ok()?, Some(*key), 8)
+            }
+            (Role::Server, ..LENGTH_16) => (u64::from(second), None, 2),
+            (Role::Server, LENGTH_16) => {
+                let &[_, _, a, b] = bytes.first_chunk()?;
+                (parse_length_16([a, b]).ok()?, None, 4)
+            }
+            (Role::Client | Role::Server, _) => return None,
         };
-        let (mask, key) = match sender {
-            Role::Server => (None, 0),
-            Role::Client => (Some(*rest.first_chunk()?), 4),
-        };
-        Some((Self { fin: true, rsv1: false, opcode, mask, payload_bytes }, 2 + extended + key))
+        Some((Self { fin: true, rsv1: false, opcode, mask, payload_bytes }, header_bytes))
     }
 
     /// Appends the header to `out`, in its shortest form.

@@ -21,7 +21,12 @@ const BYTES_MANY: usize = 256;
 //# octet i of the original data ("original-octet-i") with octet at index
 //# i modulo 4 of the masking key ("masking-key-octet-j"):
 pub fn mask(payload: &mut [u8], key: [u8; 4], offset: u64) {
-    let key = rotate(key, offset);
+    mask_from_start(payload, rotate(key, offset));
+}
+
+/// Masks or unmasks a payload from its first byte on.
+#[inline(always)]
+pub(crate) fn mask_from_start(payload: &mut [u8], key: [u8; 4]) {
     if payload.len() < BYTES_MANY { mask_few(payload, key) } else { mask_many(payload, key) }
 }
 

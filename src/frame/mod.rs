@@ -8,3 +8,4 @@ mod mask;
 pub(crate) use header::CONTROL_BYTES_MAX;
 pub use header::{FrameHeader, Opcode, Role, Rsv1};
 pub use mask::mask;
+pub(crate) use mask::mask_from_start;

@@ -69,9 +69,9 @@ impl<'a, S> Context<'a, S> {
         let payload = Payload::from(message.into());
         match &mut self.socket {
             Some(socket) if payload.bytes.len() >= WRITTEN_AT_ONCE_BYTES => {
-                self.world.send_at_once(self.id, payload, *socket)
+                self.world.send_at_once(self.id, &payload, *socket)
             }
-            _ => self.world.send(self.id, payload),
+            _ => self.world.send(self.id, &payload),
         }
     }
 

@@ -67,10 +67,17 @@ impl<S> Slot<S> {
     }
 }
 
+/// Appends something to the output of a connection.
+type Append<'a> = dyn FnMut(&mut Sender, &mut Vec<u8>) -> Result<(), SendError> + 'a;
+
 impl<S> World<S> {
     #[inline]
-    pub(super) fn send(&mut self, id: ConnectionId, payload: Payload<'_>) -> SendStatus {
-        let status = self.write(id, |sender, out| sender.send_payload(payload, out));
+    pub(super) fn send(&mut self, id: ConnectionId, payload: &Payload<'_>) -> SendStatus {
+        let status = self.write(
+            id,
+            #[inline(always)] // into the way of nearly all messages
+            |sender, out| sender.send_payload(payload, out),
+        );
         self.count_sent(status)
     }
 
@@ -78,7 +85,7 @@ impl<S> World<S> {
     pub(super) fn send_at_once(
         &mut self,
         id: ConnectionId,
-        payload: Payload<'_>,
+        payload: &Payload<'_>,
         socket: &mut dyn Write,
     ) -> SendStatus {
         let Some(slot) = self.slots.get_mut(id).filter(|_| self.corked == Some(id)) else {
@@ -223,16 +230,27 @@ impl<S> World<S> {
     pub(super) fn write(
         &mut self,
         id: ConnectionId,
-        write: impl FnOnce(&mut Sender, &mut Vec<u8>) -> Result<(), SendError>,
+        mut write: impl FnMut(&mut Sender, &mut Vec<u8>) -> Result<(), SendError>,
     ) -> SendStatus {
-        let way_is_free = self.slots.get(id).is_some_and(|slot| {
-            let new = slot.subscriptions.as_ref().is_some_and(|it| self.topics.has_new(it));
-            slot.outbox.is_none() && slot.held.is_none() && !new
-        });
-        if !way_is_free && let Err(dropped) = self.make_way(id) {
-            return SendStatus::Dropped(dropped);
+        // Nearly all are answers to what is being handled, and nothing waits.
+        if self.corked == Some(id)
+            && let Some(slot) = self.slots.get_mut(id)
+            && let Slot { state: State::Open { sender, .. }, outbox: None, held: None, .. } = slot
+            && !slot.subscriptions.as_ref().is_some_and(|it| self.topics.has_new(it))
+        {
+            let written = write(sender, &mut self.out);
+            return slot.status(written, self.out.len() > self.limits.outbox_pause_bytes);
         }
-        self.append(id, write)
+        self.write_in_order(id, &mut write)
+    }
+
+    /// The same for what has to go behind something else, or to another connection than the one that is handled.
+    #[inline(never)]
+    fn write_in_order(&mut self, id: ConnectionId, write: &mut Append<'_>) -> SendStatus {
+        match self.make_way(id) {
+            Ok(()) => self.append(id, write),
+            Err(dropped) => SendStatus::Dropped(dropped),
+        }
     }
 
     /// Puts what was published for a connection before what it is about to be sent, unless it is too far behind

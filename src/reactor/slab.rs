@@ -111,20 +111,14 @@ impl<T> Slab<T> {
 
     #[inline]
     pub(super) fn get(&self, id: ConnectionId) -> Option<&T> {
-        self.entries
-            .get(id.index as usize)
-            .filter(|it| it.generation == id.generation)?
-            .value
-            .as_ref()
+        let entry = self.entries.get(id.index as usize)?;
+        if entry.generation == id.generation { entry.value.as_ref() } else { None }
     }
 
     #[inline]
     pub(super) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut T> {
-        self.entries
-            .get_mut(id.index as usize)
-            .filter(|it| it.generation == id.generation)?
-            .value
-            .as_mut()
+        let entry = self.entries.get_mut(id.index as usize)?;
+        if entry.generation == id.generation { entry.value.as_mut() } else { None }
     }
 
     /// The id of whoever is at an index now.

@@ -408,40 +408,34 @@ fn handle_events<H: Handler, N: Net>(
         let before = world.before_event(id);
         match before {
             BeforeEvent::Wait => break Handled::Some,
-            BeforeEvent::Flooded => {
-                world.fail(id, events.fail(Violation::TooManyPings));
-                break Handled::Closed;
-            }
+            BeforeEvent::Flooded => break fail(world, id, events.fail(Violation::TooManyPings)),
             BeforeEvent::Deliver(delivery) => events.set_delivery(delivery),
             BeforeEvent::Discard => {}
         }
-        let next = match events.whole_message() {
-            Some(message) => message.map(|message| Some(Event::Message(message))),
+        let message = match events.whole_message() {
+            Some(Ok(message)) => message,
+            Some(Err(violation)) => break fail(world, id, violation),
             None if !events.has_more() => break Handled::All,
-            None => events.next_of_any_kind(),
-        };
-        let message = match next {
-            Ok(Some(Event::Message(message))) => message,
-            Ok(Some(event)) => {
-                let deliver = matches!(before, BeforeEvent::Deliver(_));
-                match handle_event(handler, world, id, &event, deliver, &mut line) {
-                    Handled::All | Handled::Some => continue,
-                    Handled::Closed => break Handled::Closed,
+            None => match events.next_of_any_kind() {
+                Ok(Some(Event::Message(message))) => message,
+                Ok(Some(event)) => {
+                    let deliver = matches!(before, BeforeEvent::Deliver(_));
+                    match handle_event(handler, world, id, &event, deliver, &mut line) {
+                        Handled::All | Handled::Some => continue,
+                        Handled::Closed => break Handled::Closed,
+                    }
                 }
-            }
-            Ok(None) => break Handled::All,
-            //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
-            //# to do so, the server MUST _Close the WebSocket
-            //# Connection_,
-            Err(violation) => {
-                world.fail(id, violation);
-                break Handled::Closed;
-            }
+                Ok(None) => break Handled::All,
+                Err(violation) => break fail(world, id, violation),
+            },
         };
         if let BeforeEvent::Deliver(_) = before {
             messages += 1;
             world.have_taken(id);
             handler.on_message(&mut Context::reading(world, id, line.at_once()), message);
+        }
+        if events.is_done() {
+            break Handled::All;
         }
     };
     if messages > 0 {
@@ -449,6 +443,16 @@ fn handle_events<H: Handler, N: Net>(
         world.heard_messages(id);
     }
     handled
+}
+
+/// Ends a connection whose peer has broken a rule.
+//= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
+//# to do so, the server MUST _Close the WebSocket
+//# Connection_,
+#[cold]
+fn fail<S>(world: &mut World<S>, id: ConnectionId, violation: Violation) -> Handled {
+    world.fail(id, violation);
+    Handled::Closed
 }
 
 /// Hands over what is no whole message.

@@ -275,19 +275,16 @@ impl<S> World<S> {
     /// What is to be known of a connection before its next event. Asked before each: handlers change it.
     #[inline]
     pub(super) fn before_event(&self, id: ConnectionId) -> BeforeEvent {
-        let slot = self.slots.get(id);
-        if slot.is_some_and(|it| self.has_to_wait(it)) || self.is_too_fast(id) {
+        let Some(slot) = self.slots.get(id) else { return BeforeEvent::Discard };
+        if self.has_to_wait(slot) || self.is_too_fast(id) {
             return BeforeEvent::Wait;
         }
-        match slot {
-            Some(Slot { state: State::Open { sender, .. }, delivery, .. }) => {
-                if sender.is_flooded(&self.limits) {
-                    BeforeEvent::Flooded
-                } else {
-                    BeforeEvent::Deliver(*delivery)
-                }
+        match &slot.state {
+            State::Open { sender, .. } if sender.is_flooded(&self.limits) => BeforeEvent::Flooded,
+            State::Open { .. } => BeforeEvent::Deliver(slot.delivery),
+            State::Opening { .. } | State::Streaming(_) | State::Ending { .. } => {
+                BeforeEvent::Discard
             }
-            _ => BeforeEvent::Discard,
         }
     }
 

@@ -105,16 +105,29 @@ pub(super) fn write_out<S>(
     id: ConnectionId,
     socket: &mut (impl Write + ?Sized),
 ) -> io::Result<()> {
-    let mut written = Ok(0);
-    if !world.out.is_empty()
-        && let Some(slot) = world.slots.get_mut(id)
-    {
-        written = write_behind(&world.out, &[], slot, socket);
-    }
-    world.out.clear();
-    world.out.shrink_to(SEND_BYTES_KEPT);
-    world.counters.bytes_sent += written? as u64;
+    let Some(slot) = world.slots.get_mut(id) else {
+        world.out.clear();
+        return Ok(());
+    };
+    let written = write_buffer(&mut world.out, slot, socket)?;
+    world.counters.bytes_sent += written as u64;
     Ok(())
+}
+
+/// Writes the loop's send buffer: how much the socket took.
+#[inline]
+fn write_buffer<S>(
+    out: &mut Vec<u8>,
+    slot: &mut Slot<S>,
+    socket: &mut (impl Write + ?Sized),
+) -> io::Result<usize> {
+    if out.is_empty() {
+        return Ok(0);
+    }
+    let written = write_behind(out, &[], slot, socket);
+    out.clear();
+    out.shrink_to(SEND_BYTES_KEPT);
+    written
 }
 
 /// Writes the send buffer and a payload that belongs behind it. What the socket does not take goes to the outbox. Says
@@ -145,15 +158,6 @@ pub(super) fn write_behind<S>(
     outbox.push(out.get(written..).unwrap_or_default());
     outbox.push(payload.get(written.saturating_sub(out.len())..).unwrap_or_default());
     Ok(written)
-}
-
-/// Writes the loop's send buffer, and of the outbox what the socket takes.
-#[inline]
-fn write_all<S>(world: &mut World<S>, id: ConnectionId, socket: &mut impl Write) -> io::Result<()> {
-    write_out(world, id, socket)?;
-    let Some(slot) = world.slots.get_mut(id) else { return Ok(()) };
-    world.counters.bytes_sent += write_outbox(slot, socket)? as u64;
-    Ok(())
 }
 
 /// Writes as much of the outbox as the socket takes: how much that was.
@@ -218,9 +222,11 @@ impl<H: Handler, N: Net> Reactor<H, N> {
 
     /// Writes what a connection has to say, once, and ends it where all is said.
     pub(super) fn flush(&mut self, id: ConnectionId) {
-        let was_corked = self.world.corked.replace(id);
-        self.world.take_publications(id);
-        self.world.corked = was_corked;
+        if self.world.topics.log_bytes() > 0 {
+            let was_corked = self.world.corked.replace(id);
+            self.world.take_publications(id);
+            self.world.corked = was_corked;
+        }
         if let Err(error) = self.write_waiting(id) {
             self.write_failed(id, error);
         }
@@ -240,11 +246,15 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         };
         let Socket { stream, tls, .. } = socket;
         let mut line = Line { net, stream, tls: tls.as_deref_mut(), tls_buffers };
-        let written = write_all(world, id, &mut line);
-        if let Some(slot) = world.slots.get(id) {
-            world.memory.set(id, slot.held_bytes() + socket.held_bytes());
-        }
-        written
+        let Some(slot) = world.slots.get_mut(id) else {
+            world.out.clear();
+            return Ok(());
+        };
+        let written = write_buffer(&mut world.out, slot, &mut line)
+            .and_then(|before| Ok(before + write_outbox(slot, &mut line)?));
+        world.memory.set(id, slot.held_bytes() + socket.held_bytes());
+        world.counters.bytes_sent += written? as u64;
+        Ok(())
     }
 
     /// What waits can never be written, and to try it again would fail without end.
