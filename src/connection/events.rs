@@ -93,6 +93,9 @@ impl<'a> Events<'a> {
         }
         let frame = self.take(frame_bytes);
         let payload = frame.get_mut(header_bytes..).unwrap_or_default();
+        //= https://www.rfc-editor.org/rfc/rfc6455#section-6.2
+        //# A server MUST remove masking for data frames received from a client
+        //# as described in Section 5.3.
         if let Some(key) = header.mask {
             mask_from_start(payload, key);
         }

@@ -226,8 +226,8 @@ impl Kind {
 
 /// What is sent in one frame: a message's kind, its bytes, and whether they are to be compressed.
 ///
-/// It is handed on by reference. A copy would read in one go what was just written in pieces, and wait for all of them to
-/// reach memory.
+/// To its connection it is handed by reference: a copy would read in one go what was just written in pieces, and wait for
+/// all of them to reach memory.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Payload<'a> {
     pub(crate) kind: Kind,

@@ -35,7 +35,7 @@ impl<F: FnMut() -> [u8; 4] + Send> MaskKeys for F {
 /// All methods append whole frames to a buffer that the caller owns. Usable alone, for example in a task that only
 /// writes.
 pub struct Sender {
-    /// A client's source of masking keys; a server has none, and room for one pointer only.
+    /// A client's source of masking keys. Boxed twice, so that a server, which has none, has room for one pointer only.
     keys: Option<Box<Box<dyn MaskKeys>>>,
     /// What is owed to the peer and waits for [`flush`](Self::flush).
     owed: Option<Box<Owed>>,
@@ -115,7 +115,6 @@ impl Sender {
     /// # Errors
     ///
     /// [`SendError::Closed`] after a close frame, [`SendError::PartsUnfinished`] inside a message in parts.
-    #[inline]
     pub fn send<'m>(
         &mut self,
         message: impl Into<Outgoing<Message<'m>>>,
@@ -186,6 +185,7 @@ impl Sender {
         Ok(())
     }
 
+    /// The same, where there is something in the way.
     #[cold]
     fn refuse_or_flush(&mut self, out: &mut Vec<u8>) -> Result<(), SendError> {
         if self.is_closed() {
@@ -444,7 +444,6 @@ impl Sender {
         }
     }
 
-    #[inline]
     fn write(&mut self, start: Start, payload: &[u8], out: &mut Vec<u8>) {
         let key = self.next_key();
         write_frame(start, key, payload, out);
@@ -559,9 +558,9 @@ fn write_frame(start: Start, key: Option<[u8; 4]>, payload: &[u8], out: &mut Vec
 #[inline(never)]
 fn write_masked_frame(start: Start, key: [u8; 4], payload: &[u8], out: &mut Vec<u8>) {
     write_header(start, Some(key), payload, out);
-    let start = out.len();
+    let payload_at = out.len();
     out.extend_from_slice(payload);
-    mask_from_start(out.get_mut(start..).unwrap_or_default(), key);
+    mask_from_start(out.get_mut(payload_at..).unwrap_or_default(), key);
 }
 
 /// Appends the header of a frame, and makes room for its payload.

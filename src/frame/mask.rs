@@ -24,7 +24,7 @@ pub fn mask(payload: &mut [u8], key: [u8; 4], offset: u64) {
     mask_from_start(payload, rotate(key, offset));
 }
 
-/// Masks or unmasks a payload from its first byte on.
+/// Masks or unmasks bytes of which the first meets the first of the key.
 #[inline(always)]
 pub(crate) fn mask_from_start(payload: &mut [u8], key: [u8; 4]) {
     if payload.len() < BYTES_MANY { mask_few(payload, key) } else { mask_many(payload, key) }

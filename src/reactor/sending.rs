@@ -5,7 +5,7 @@ use std::fmt;
 use super::handler::Closed;
 use super::slab::ConnectionId;
 use super::world::{Slot, State, World};
-use super::write::{Write, write_behind};
+use super::write::{Write, empty, write_behind};
 use crate::connection::{Outgoing, Part, Payload, Prepared, Sender};
 use crate::error::SendError;
 
@@ -99,7 +99,7 @@ impl<S> World<S> {
         }
         let written = sender.send_but_payload(payload, &mut self.out).map(|payload| {
             let written = write_behind(&self.out, payload, slot, socket);
-            self.out.clear();
+            empty(&mut self.out);
             written
         });
         match written {
@@ -245,12 +245,16 @@ impl<S> World<S> {
     }
 
     /// The same for what has to go behind something else, or to another connection than the one that is handled.
-    #[inline(never)]
+    #[cold] // so that answers are what is compiled for
     fn write_in_order(&mut self, id: ConnectionId, write: &mut Append<'_>) -> SendStatus {
-        match self.make_way(id) {
-            Ok(()) => self.append(id, write),
-            Err(dropped) => SendStatus::Dropped(dropped),
+        let way_is_free = self.slots.get(id).is_some_and(|slot| {
+            let new = slot.subscriptions.as_ref().is_some_and(|it| self.topics.has_new(it));
+            slot.outbox.is_none() && slot.held.is_none() && !new
+        });
+        if !way_is_free && let Err(dropped) = self.make_way(id) {
+            return SendStatus::Dropped(dropped);
         }
+        self.append(id, write)
     }
 
     /// Puts what was published for a connection before what it is about to be sent, unless it is too far behind

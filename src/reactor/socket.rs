@@ -434,7 +434,8 @@ fn handle_events<H: Handler, N: Net>(
             world.have_taken(id);
             handler.on_message(&mut Context::reading(world, id, line.at_once()), message);
         }
-        if events.is_done() {
+        // What is long is written before more is read.
+        if world.out.len() < SEND_BYTES && events.is_done() {
             break Handled::All;
         }
     };

@@ -125,9 +125,15 @@ fn write_buffer<S>(
         return Ok(0);
     }
     let written = write_behind(out, &[], slot, socket);
+    empty(out);
+    written
+}
+
+/// Empties the loop's send buffer, which does not stay as long as a long message has made it.
+#[inline]
+pub(super) fn empty(out: &mut Vec<u8>) {
     out.clear();
     out.shrink_to(SEND_BYTES_KEPT);
-    written
 }
 
 /// Writes the send buffer and a payload that belongs behind it. What the socket does not take goes to the outbox. Says

@@ -124,6 +124,36 @@ impl Case {
     }
 }
 
+/// Answers with a long message that cannot be compressed.
+struct Long(Vec<u8>);
+
+impl Handler for Long {
+    type Session = ();
+
+    fn on_message(&mut self, cx: &mut Context<'_, ()>, _: Message<'_>) {
+        assert_eq!(cx.send(Message::Binary(&self.0)), SendStatus::Sent);
+    }
+}
+
+#[test]
+fn a_long_message_leaves_no_long_buffer_behind() {
+    const BYTES: usize = 8 * 1024 * 1024;
+    let noise =
+        (0..BYTES as u32).map(|n| (n.wrapping_mul(n).wrapping_mul(0x9E37_79B9) >> 24) as u8);
+    let request = String::from_utf8_lossy(REQUEST).replace("\r\n\r\n", "\r\n");
+    let net =
+        MemoryNet::new(1, format!("{request}{COMPRESSED}\r\n").into_bytes(), frame(TEXT, b"more"));
+    let reactor = Reactor::with_net(Long(noise.collect()), net).origins(Origins::Any);
+    let mut reactor = reactor.deflate(Deflate::default()).listen(ADDRESS).unwrap();
+    let kept = measure(|| {
+        for _ in 0..WARM_UP_TURNS {
+            reactor.turn(None).unwrap();
+        }
+    });
+    assert!(reactor.net().written() > BYTES as u64);
+    assert!(kept.bytes_current < BYTES as i64 / 4, "{kept:?}");
+}
+
 #[test]
 fn a_message_that_lies_whole_in_a_read_is_echoed_without_an_allocation() {
     for first in [TEXT, BINARY] {

@@ -42,7 +42,7 @@ impl Talk {
         if let Some(id) = line.get("id").and_then(Value::as_u64) {
             let Some(asked) = self.asked.remove(&id) else { return };
             return match (line.get("ok"), line.get("err")) {
-                (Some(ok), _) => self.answered(asked, ok, out),
+                (Some(ok), _) => self.answered(now, asked, ok, out),
                 (None, Some(err)) => self.refused(now, asked, err, out),
                 (None, None) => {}
             };
@@ -86,7 +86,7 @@ impl Talk {
         }
     }
 
-    fn answered(&mut self, asked: Asked, ok: &Value, out: &mut Out) {
+    fn answered(&mut self, now: Instant, asked: Asked, ok: &Value, out: &mut Out) {
         match asked {
             Asked::Enter(place) => {
                 let name = text(ok, "room").to_owned();
@@ -102,7 +102,7 @@ impl Talk {
                 }
             }
             Asked::Send => self.sent(),
-            Asked::Fetch { room, from, to } => self.fetched(&room, from, to, ok, out),
+            Asked::Fetch { room, from, to } => self.fetched(now, (&room, from, to), ok, out),
             Asked::History { room, to } => {
                 let mut last = 0;
                 for message in messages(ok) {
@@ -207,26 +207,38 @@ impl Talk {
     }
 
     /// What the log had between two numbers, or the first part of it. By now, more may have come by itself.
-    fn fetched(&mut self, name: &str, from: u64, to: u64, ok: &Value, out: &mut Out) {
+    fn fetched(
+        &mut self,
+        now: Instant,
+        (name, from, to): (&str, u64, u64),
+        ok: &Value,
+        out: &mut Out,
+    ) {
         let Some(room) = self.rooms.get_mut(name) else { return };
+        let (before, head) = (room.seen, number(ok, "head"));
         (room.fetching, room.fetch_at) = (false, None);
-        room.head = room.head.max(number(ok, "head"));
+        room.head = room.head.max(head);
+        // What is not kept any more cannot be had.
         room.seen = room.seen.max(number(ok, "first").saturating_sub(1));
         let messages = messages(ok);
         for message in messages {
-            self.is_missing(name, from, number(message, "seq").saturating_sub(1));
+            self.pass_over(name, from, number(message, "seq").saturating_sub(1));
             self.message(message, out);
         }
         if messages.is_empty() {
-            self.is_missing(name, from, to);
+            self.pass_over(name, from, to.min(head));
         }
         if let Some(room) = self.rooms.get_mut(name) {
             room.gap = room.seen < room.head;
+            if room.seen == before {
+                // What is missing is about to come by itself.
+                room.fetch_at = Some(now + FETCH_AGAIN);
+            }
         }
     }
 
-    /// What the relay does not have between two numbers cannot be had.
-    fn is_missing(&mut self, name: &str, from: u64, to: u64) {
+    /// Does not wait for what the relay does not have between two numbers.
+    fn pass_over(&mut self, name: &str, from: u64, to: u64) {
         if let Some(room) = self.rooms.get_mut(name)
             && from <= room.seen.saturating_add(1)
         {

@@ -82,6 +82,8 @@ impl Room {
         match seq.cmp(&self.seen.saturating_add(1)) {
             Ordering::Equal => {
                 self.seen = seq;
+                // It may have been filled by what came by itself.
+                self.gap &= self.seen < self.head;
                 true
             }
             Ordering::Less => false,
@@ -123,6 +125,9 @@ impl Room {
 
     /// One's own message is stored.
     pub(super) fn mine(&mut self, seq: u64, said: &str) {
+        if self.mine.iter().any(|(known, _)| *known == seq) {
+            return;
+        }
         let mut excerpt: String = said.chars().take(EXCERPT_CHARS).collect();
         if excerpt.len() < said.len() {
             excerpt.push('…');

@@ -25,14 +25,25 @@ impl Client {
     }
 
     fn welcome(&mut self, head: u64, read: u64) {
-        let info = json!({"kind": "open", "role": "member", "epoch": "k", "first": 1, "head": head, "recv": read, "read": read});
-        self.talk.welcomed(&json!({"user": "me", "rooms": {"tea": info}}), &mut self.out);
-        let mut ok = info;
-        ok["room"] = "tea".into();
+        self.talk
+            .welcomed(&json!({"user": "me", "rooms": {"tea": info(head, read)}}), &mut self.out);
+        self.enters("tea", head, read);
+    }
+
+    /// Its `join` is answered.
+    fn enters(&mut self, room: &str, head: u64, read: u64) {
+        let mut ok = info(head, read);
+        ok["room"] = room.into();
         ok["members"] = json!([{"user": "me", "recv": read}, {"user": "bob", "recv": 0}]);
         let id = self.said("join")["id"].clone();
         self.hears(&json!({"id": id, "ok": ok}));
         self.out.show.clear();
+    }
+
+    /// Looks at another room, of which nothing was read.
+    fn goes_to(&mut self, room: &str, head: u64) {
+        self.types(&format!("/join {room}"));
+        self.enters(room, head, 0);
     }
 
     fn hears(&mut self, line: &Value) {
@@ -74,6 +85,10 @@ impl Client {
         let shown = std::mem::take(&mut self.out.show);
         shown.iter().filter_map(|it| it.split("bob: ").nth(1)).map(str::to_owned).collect()
     }
+}
+
+fn info(head: u64, read: u64) -> Value {
+    json!({"kind": "open", "role": "member", "epoch": "k", "first": 1, "head": head, "recv": read, "read": read})
 }
 
 fn message(seq: u64) -> Value {
@@ -139,6 +154,46 @@ fn what_the_relay_has_lost_is_passed_over_and_nothing_behind_it() {
 }
 
 #[test]
+fn what_an_older_relay_does_not_have_yet_is_not_passed_over() {
+    let mut client = Client::in_tea(3, 3);
+    client.message(8);
+    let get = client.said("get");
+    // It was put back to an older copy, and 4 cannot be read there.
+    client
+        .hears(&json!({"id": get["id"], "ok": {"room": "tea", "first": 1, "head": 4, "msgs": []}}));
+    client.message(5);
+    assert_eq!(client.shown(), ["5"]);
+}
+
+#[test]
+fn a_gap_that_was_filled_by_what_came_is_not_asked_for_again() {
+    let mut client = Client::in_tea(3, 3);
+    client.message(5);
+    let get = client.said("get");
+    client.hears(&json!({"id": get["id"], "err": {"code": "rate", "text": "", "retry_ms": 100}}));
+    client.message(4);
+    client.message(5);
+    client.waits(2_000);
+    assert!(!client.says("get"));
+    client.types("/who");
+    assert!(client.says("members"), "commands wait for nothing");
+}
+
+#[test]
+fn an_answer_that_brings_nothing_is_not_asked_for_again_at_once() {
+    let mut client = Client::in_tea(3, 3);
+    client.message(5);
+    let get = client.said("get");
+    client.hears(
+        &json!({"id": get["id"], "ok": {"room": "tea", "first": 1, "head": 5, "msgs": [message(3)]}}),
+    );
+    client.waits(500);
+    assert!(!client.says("get"));
+    client.waits(600);
+    assert_eq!(client.said("get")["get"]["from"], 4);
+}
+
+#[test]
 fn what_was_not_read_is_shown_once_and_not_marked_before() {
     let mut client = Client::in_tea(5, 3);
     client.waits(1_000);
@@ -196,6 +251,22 @@ fn the_second_tick_is_that_of_the_last_member() {
     assert!(!client.out.show.iter().any(|it| it.contains("✓✓")));
     client.hears(&json!({"mark": {"room": "tea", "user": "carol", "recv": 1, "read": 0}}));
     assert_eq!(client.out.show.last().unwrap(), "   ✓✓ hi");
+}
+
+#[test]
+fn the_second_tick_is_shown_once_although_its_message_was_heard_twice() {
+    let mut client = Client::in_tea(0, 0);
+    client.goes_to("milk", 0);
+    let mine =
+        json!({"room": "tea", "seq": 1, "from": "me", "cid": "c", "ts": 0, "body": {"text": "hi"}});
+    client.hears(&json!({ "msg": mine }));
+    client.goes_to("tea", 1);
+    let get = client.said("get");
+    client.hears(
+        &json!({"id": get["id"], "ok": {"room": "tea", "first": 1, "head": 1, "msgs": [mine]}}),
+    );
+    client.hears(&json!({"mark": {"room": "tea", "user": "bob", "recv": 1, "read": 1}}));
+    assert_eq!(client.out.show.iter().filter(|it| it.contains("✓✓")).count(), 1);
 }
 
 #[test]
