@@ -16,15 +16,15 @@ pub(super) struct Gathered {
     data_bytes: usize,
 }
 
-/// As long as there is room; what is behind the bytes that have come means nothing.
+/// Room for data. What is behind the bytes that have come means nothing.
 #[derive(Debug, Default)]
 struct Buffer(Vec<u8>);
 
 /// From this length on, a buffer is led by [`LEAD_BYTES`].
 const LONG_BYTES: usize = 64 * 1024;
-/// What is before a long message in its buffer, so that it begins in the middle of a page. An allocator begins the first
-/// page, and a kernel that takes the message begins its own: not far from each other, and some processors (AMD's Zen 3 and
-/// Zen 4) take five times as long for a copy to a place that is a few bytes further in its page than where it comes from.
+/// What is before a long message in its buffer. Allocators begin long buffers near the start of a page, and kernels take
+/// what is sent to pages that they fill from the start. AMD's Zen 3 and Zen 4 copy five times as slowly where the target is a
+/// few bytes further in its page than the source: so the source is half a page away.
 const LEAD_BYTES: usize = 2 * 1024;
 
 impl Buffer {
@@ -61,7 +61,7 @@ impl Buffer {
     }
 }
 
-/// What a thread keeps to be lent again: room for so many bytes in all.
+/// What a thread keeps to be lent again: room for so many bytes in all, beside at most a 32nd of it that leads them.
 const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 #[derive(Default)]

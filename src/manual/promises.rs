@@ -54,7 +54,7 @@
 //! [`outbox_bytes_max`](crate::Limits::outbox_bytes_max), pongs by one. All connections of a loop together hold
 //! [`held_bytes_max`](crate::Limits::held_bytes_max) at most, and what is in the making: 4 MiB that one connection is
 //! read, one message, and what handlers send in that turn to other connections one by one. The loop's own buffers are
-//! constant: 256 KiB to receive, up to 1 MiB to send, 4 MiB to gather messages in.
+//! constant: 256 KiB to receive, up to 1 MiB to send, 4.2 MiB to gather messages in.
 //!
 //! `attacks::admission::half_messages_of_many_peers_that_hold_too_much_together`,
 //! `attacks::frames::a_message_that_never_ends`,

@@ -151,6 +151,10 @@ impl Talk {
             (Asked::Fetch { room: name, .. }, _) => {
                 if let Some(room) = self.rooms.get_mut(&name) {
                     room.fetching = false;
+                    if text(err, "code") == "range" {
+                        // The relay was put back to an older copy of the log, which ends before.
+                        (room.head, room.gap) = (room.seen, false);
+                    }
                     room.fetch_at = Some(now + retry_ms.map_or(FETCH_AGAIN, Duration::from_millis));
                 }
             }
@@ -230,8 +234,8 @@ impl Talk {
         }
         if let Some(room) = self.rooms.get_mut(name) {
             room.gap = room.seen < room.head;
-            if room.seen == before {
-                // What is missing is about to come by itself.
+            if room.gap && room.seen == before {
+                // What is missing may be about to come by itself.
                 room.fetch_at = Some(now + FETCH_AGAIN);
             }
         }

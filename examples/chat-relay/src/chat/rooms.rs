@@ -138,13 +138,14 @@ impl Room {
         }
     }
 
-    /// The own messages that have arrived at everybody since this was asked.
+    /// The own messages, of those that are shown, that have arrived at everybody since this was asked.
     pub(super) fn arrived(&mut self) -> Vec<String> {
         let Some(least) = self.members.values().min().filter(|_| self.members_known) else {
             return Vec::new();
         };
+        let least = self.shown.min(*least);
         let mut arrived = Vec::new();
-        while let Some((_, said)) = self.mine.pop_front_if(|(seq, _)| *seq <= *least) {
+        while let Some((_, said)) = self.mine.pop_front_if(|(seq, _)| *seq <= least) {
             arrived.push(said);
         }
         arrived

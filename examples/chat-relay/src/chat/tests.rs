@@ -161,6 +161,11 @@ fn what_an_older_relay_does_not_have_yet_is_not_passed_over() {
     // It was put back to an older copy, and 4 cannot be read there.
     client
         .hears(&json!({"id": get["id"], "ok": {"room": "tea", "first": 1, "head": 4, "msgs": []}}));
+    let get = client.said("get");
+    assert_eq!((&get["get"]["from"], &get["get"]["to"]), (&json!(5), &json!(8)));
+    client.hears(&json!({"id": get["id"], "err": {"code": "range", "text": ""}}));
+    client.waits(2_000);
+    assert!(!client.says("get"), "there is no more");
     client.message(5);
     assert_eq!(client.shown(), ["5"]);
 }
@@ -258,15 +263,18 @@ fn the_second_tick_is_shown_once_although_its_message_was_heard_twice() {
     let mut client = Client::in_tea(0, 0);
     client.goes_to("milk", 0);
     let mine =
-        json!({"room": "tea", "seq": 1, "from": "me", "cid": "c", "ts": 0, "body": {"text": "hi"}});
+        json!({"room": "tea", "seq": 2, "from": "me", "cid": "c", "ts": 0, "body": {"text": "hi"}});
+    client.message(1);
     client.hears(&json!({ "msg": mine }));
-    client.goes_to("tea", 1);
+    client.hears(&json!({"mark": {"room": "tea", "user": "bob", "recv": 2, "read": 2}}));
+    client.goes_to("tea", 2);
     let get = client.said("get");
     client.hears(
-        &json!({"id": get["id"], "ok": {"room": "tea", "first": 1, "head": 1, "msgs": [mine]}}),
+        &json!({"id": get["id"], "ok": {"room": "tea", "first": 1, "head": 2, "msgs": [message(1), mine]}}),
     );
-    client.hears(&json!({"mark": {"room": "tea", "user": "bob", "recv": 1, "read": 1}}));
-    assert_eq!(client.out.show.iter().filter(|it| it.contains("✓✓")).count(), 1);
+    client.hears(&json!({"mark": {"room": "tea", "user": "bob", "recv": 2, "read": 2}}));
+    let shown = client.out.show.iter().filter(|it| it.contains("hi"));
+    assert_eq!(shown.collect::<Vec<_>>(), ["00:00 me: hi ✓", "   ✓✓ hi"]);
 }
 
 #[test]
