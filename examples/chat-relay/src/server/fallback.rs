@@ -49,7 +49,10 @@ struct Stream {
 
 enum Form {
     Events,
-    Poll,
+    Poll {
+        /// Until when it waits once its `hello` was answered.
+        until: Duration,
+    },
     Post {
         /// What is said when the `hello` was answered.
         rest: String,
@@ -96,7 +99,10 @@ impl Server {
         let (method, path) = (request.method(), request.path());
         let (form, first) = match (method, path) {
             ("GET", "/sse") => (Form::Events, hello(request, true)),
-            ("GET", "/poll") => (Form::Poll, hello(request, true)),
+            ("GET", "/poll") => {
+                let until = now.clock.saturating_add(wait(request));
+                (Form::Poll { until }, hello(request, true))
+            }
             ("POST", "/post") => match std::str::from_utf8(request.body()) {
                 Ok(body) => post(request, body),
                 Err(_) => return Some(http::not_utf8().into()),
@@ -110,8 +116,7 @@ impl Server {
         }
         let until = match &form {
             Form::Events => None,
-            Form::Poll => Some(now.clock.saturating_add(wait(request))),
-            Form::Post { .. } => Some(now.clock.saturating_add(WAIT_MAX)),
+            Form::Poll { .. } | Form::Post { .. } => Some(now.clock.saturating_add(WAIT_MAX)),
         };
         let Ok(head) = head(&form) else {
             return Some(Response::new(Status::INTERNAL_SERVER_ERROR).into());
@@ -182,7 +187,7 @@ impl Server {
         let close = json!({"code": code, "reason": reason});
         let text = match stream.form {
             Form::Events => format!("event: close\ndata: {close}\n\n"),
-            Form::Poll | Form::Post { .. } => format!("{}\n", json!({ "close": close })),
+            Form::Poll { .. } | Form::Post { .. } => format!("{}\n", json!({ "close": close })),
         };
         stream.done = true;
         self.ripe.push(who);
@@ -257,12 +262,16 @@ impl Stream {
             self.done = refused;
             return match &self.form {
                 Form::Post { own_hello, .. } => refused || *own_hello,
-                Form::Events | Form::Poll => true,
+                Form::Events => true,
+                Form::Poll { until } => {
+                    self.until = Some(*until);
+                    true
+                }
             };
         }
         match &mut self.form {
             Form::Events => {}
-            Form::Poll => self.done = self.done || !line.starts_with("{\"live\":"),
+            Form::Poll { .. } => self.done = self.done || !line.starts_with("{\"live\":"),
             Form::Post { awaited, .. } => {
                 *awaited = awaited.saturating_sub(usize::from(is_answer));
                 self.done = *awaited == 0;
@@ -275,7 +284,7 @@ impl Stream {
     fn write(&self, line: &str, bytes: &mut Vec<u8>) {
         let (before, behind): (&[u8], &[u8]) = match self.form {
             Form::Events => (b"data: ", b"\n\n"),
-            Form::Poll | Form::Post { .. } => (b"", b"\n"),
+            Form::Poll { .. } | Form::Post { .. } => (b"", b"\n"),
         };
         bytes.extend_from_slice(before);
         bytes.extend_from_slice(line.as_bytes());
@@ -349,7 +358,7 @@ fn parameter<'a>(request: &HttpRequest<'a>, name: &str) -> Option<&'a str> {
 fn head(form: &Form) -> Result<Response, FieldError> {
     let media_type = match form {
         Form::Events => "text/event-stream",
-        Form::Poll | Form::Post { .. } => "application/x-ndjson",
+        Form::Poll { .. } | Form::Post { .. } => "application/x-ndjson",
     };
     Response::new(Status::OK)
         .field("Content-Type", media_type)?
