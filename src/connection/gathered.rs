@@ -50,14 +50,15 @@ impl Buffer {
     /// Makes room for so many bytes.
     fn grow(&mut self, length: usize) {
         let lead = Self::lead(length);
+        let whole = lead + length;
         if lead > Self::lead(self.0.len()) {
             let short = std::mem::take(&mut self.0);
-            self.0.reserve_exact(lead + length);
+            self.0.reserve_exact(whole);
             self.0.resize(lead, 0);
             self.0.extend_from_slice(&short);
         }
-        self.0.reserve_exact((lead + length).saturating_sub(self.0.len()));
-        self.0.resize(lead + length, 0);
+        self.0.reserve_exact(whole.saturating_sub(self.0.len()));
+        self.0.resize(whole, 0);
     }
 }
 
