@@ -23,8 +23,8 @@ struct Buffer(Vec<u8>);
 /// From this length on, a buffer is led by [`LEAD_BYTES`].
 const LONG_BYTES: usize = 64 * 1024;
 /// What is before a long message in its buffer. Allocators begin long buffers near the start of a page, and kernels take
-/// what is sent to pages that they fill from the start. AMD's Zen 3 and Zen 4 copy five times as slowly where the target is a
-/// few bytes further in its page than the source: so the source is half a page away.
+/// what is sent to pages that they fill from the start. AMD's Zen 3 and Zen 4 copy several times as slowly where the target is
+/// a few bytes further in its page than the source: so the source is half a page away.
 const LEAD_BYTES: usize = 2 * 1024;
 
 impl Buffer {
