@@ -201,7 +201,6 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         if std::mem::replace(&mut slot.blocked, false) {
             self.world.was_taken(id);
             self.flush(id);
-            self.world.flush_owed(id);
         }
     }
 
@@ -288,12 +287,17 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                     self.finish(id, over);
                 }
             }
-            State::Open { .. } if !waits => {
+            State::Open { ref sender, .. } if !waits => {
+                // The pong to a ping that came while the socket was full.
+                let owes = sender.wants_flush();
                 if std::mem::replace(&mut slot.queued, false) {
                     self.world.drained.push(id);
                 }
                 if self.world.corked != Some(id) && self.may_read(id) {
                     self.read_later(id);
+                }
+                if owes {
+                    self.world.flush_owed(id);
                 }
             }
             State::Open { .. } => {

@@ -41,6 +41,22 @@ fn the_pong_to_a_ping_that_came_while_the_output_was_full_is_sent_when_there_is_
 }
 
 #[test]
+fn the_pong_is_sent_although_the_socket_never_says_that_there_is_room() {
+    let mut world = World::new(Limits::default());
+    let peer = world.open();
+    (world.net.sim().capacity, world.net.sim().full_until) = (1000, 100);
+    peer.write(&text("burst 1100"));
+    world.run();
+    peer.write(&frame(0x89, b"alive?"));
+    world.run();
+    // So little that no event tells of it: what waits is tried again when the connection has been silent for long.
+    let mut got = peer.read_up_to(300);
+    world.pass(Duration::from_secs(26));
+    got.extend(read_all(&mut world, &peer));
+    assert!(got == [plain(0x82, &[b'b'; 1100]), plain(0x8A, b"alive?")].concat());
+}
+
+#[test]
 fn a_peer_whose_socket_is_empty_is_not_cut_however_much_it_is_sent_in_one_turn() {
     let mut world = World::new(Limits::default());
     world.net.sim().capacity = 100_000_000;
