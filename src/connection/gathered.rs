@@ -107,10 +107,11 @@ impl Gathered {
         if self.text.capacity() == 0 && !piece.is_empty() {
             self.text = lend(|idle| &mut idle.texts, String::capacity, bytes_max);
         }
-        let text = &mut self.text;
-        let grown = grown(text.len() + piece.len(), text.capacity(), bytes_max);
-        text.reserve_exact(grown - text.len());
         let valid = utf8.feed(piece).map_err(|_| Violation::InvalidUtf8)?;
+        let text = &mut self.text;
+        let added = valid.joined.map_or(0, char::len_utf8) + valid.text.len();
+        let grown = grown(text.len() + added, text.capacity(), bytes_max);
+        text.reserve_exact(grown - text.len());
         text.extend(valid.joined);
         text.push_str(valid.text);
         Ok(())
@@ -222,6 +223,19 @@ fn grown(needed: usize, length: usize, bytes_max: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_that_is_cut_within_a_character_has_no_longer_a_buffer_than_the_limit() {
+        let text = format!("\u{1F600}{}", "a".repeat(1020));
+        for cut in 1..4 {
+            let (mut gathered, mut utf8) = (Gathered::default(), Utf8::default());
+            let (first, rest) = text.as_bytes().split_at(cut);
+            gathered.push_text(first, &mut utf8, 1024).unwrap();
+            gathered.push_text(rest, &mut utf8, 1024).unwrap();
+            assert_eq!(gathered.message(Kind::Text), Message::Text(&text));
+            assert_eq!(gathered.text.capacity(), 1024, "cut behind {cut} bytes");
+        }
+    }
 
     #[test]
     fn a_thread_keeps_four_mebibytes_of_texts_and_data_and_not_more() {

@@ -52,9 +52,10 @@
 //! [`message_bytes_max`](crate::Limits::message_bytes_max) before and after inflating, its fragments by
 //! [`fragments_max`](crate::Limits::fragments_max), output by
 //! [`outbox_bytes_max`](crate::Limits::outbox_bytes_max), pongs by one. All connections of a loop together hold
-//! [`held_bytes_max`](crate::Limits::held_bytes_max) at most, and what is in the making: 4 MiB that one connection is
-//! read, one message, and what handlers send in that turn to other connections one by one. The loop's own buffers are
-//! constant: 256 KiB to receive, up to 1 MiB to send, 4.2 MiB to gather messages in.
+//! [`held_bytes_max`](crate::Limits::held_bytes_max) at most, and what is in the making: what one connection is read in
+//! its turn, 20 MiB at most, and what handlers send in that turn to other connections one by one. The loop's own buffers
+//! are bounded: 256 KiB to receive, 1 MiB to send, 1 MiB of what was published, 4.2 MiB to gather messages in, and with
+//! compression 36 codecs of at most 0.4 MiB that wait to be used again.
 //!
 //! `attacks::admission::half_messages_of_many_peers_that_hold_too_much_together`,
 //! `attacks::frames::a_message_that_never_ends`,
