@@ -174,7 +174,8 @@ impl Talk {
     fn message(&mut self, message: &Value, out: &mut Out) {
         let (name, seq) = (text(message, "room"), number(message, "seq"));
         let Some(room) = self.rooms.get_mut(name) else { return };
-        let unread = room.unread();
+        // All that has come of it before was read.
+        let is_first = room.seen <= room.read;
         if !room.takes(seq) {
             return;
         }
@@ -194,7 +195,7 @@ impl Talk {
             let shown = self.shown(message);
             out.show.push(format!("{shown}{tick}"));
             self.tick(name, out);
-        } else if unread == 0 {
+        } else if is_first {
             let called = self.called(name);
             out.show.push(format!("* something new in {called}"));
         }

@@ -103,6 +103,8 @@ impl Room {
         let begin = self.read.max(self.shown);
         let from = begin.max(self.head.saturating_sub(messages_max));
         let left_out = from.saturating_sub(begin);
+        let shown = self.shown;
+        self.mine.retain(|(seq, _)| *seq <= shown || *seq > from);
         if from < self.seen {
             self.seen = from;
         }

@@ -215,6 +215,26 @@ fn what_was_not_read_is_shown_once_and_not_marked_before() {
 }
 
 #[test]
+fn what_is_new_elsewhere_is_told_once_also_where_the_welcome_knows_of_it() {
+    let mut client = Client::in_tea(0, 0);
+    client.types("/join milk");
+    client.enters("milk", 4, 4);
+    client.types("/join tea");
+    client.enters("tea", 0, 0);
+    client.talk.lost("", &mut client.out);
+    let rooms = json!({"tea": info(0, 0), "milk": info(5, 4)});
+    client.talk.welcomed(&json!({"user": "me", "rooms": rooms}), &mut client.out);
+    client.enters("tea", 0, 0);
+    for seq in 5..8 {
+        let mut message = message(seq);
+        message["room"] = "milk".into();
+        client.hears(&json!({ "msg": message }));
+    }
+    let new = client.out.show.iter().filter(|it| it.contains("something new in milk"));
+    assert_eq!(new.count(), 1, "{:?}", client.out.show);
+}
+
+#[test]
 fn a_draft_is_sent_with_the_same_cid_until_it_is_stored() {
     let mut client = Client::in_tea(0, 0);
     client.types("one");
@@ -289,4 +309,19 @@ fn a_reset_begins_anew_and_a_lost_room_is_left() {
     client.types("anyone?");
     assert!(client.out.complain.iter().any(|it| it.contains("/join")));
     assert_eq!(client.talk.at(), json!({}));
+}
+
+#[test]
+fn what_is_left_out_gets_no_second_tick() {
+    let mut client = Client::in_tea(0, 0);
+    client.goes_to("milk", 0);
+    let mine = json!({"room": "tea", "seq": 1, "from": "me", "cid": "c", "ts": 0, "body": {"text": "from the phone"}});
+    client.hears(&json!({ "msg": mine }));
+    (2..=200).for_each(|seq| client.message(seq));
+    client.goes_to("tea", 200);
+    let get = client.said("get");
+    assert_eq!(get["get"]["from"], 101, "the others are left out");
+    client.hears(&json!({"id": get["id"], "ok": {"room": "tea", "first": 1, "head": 200, "msgs": [message(101)]}}));
+    client.hears(&json!({"mark": {"room": "tea", "user": "bob", "recv": 200, "read": 200}}));
+    assert!(!client.out.show.iter().any(|it| it.contains("✓✓")), "{:?}", client.out.show);
 }

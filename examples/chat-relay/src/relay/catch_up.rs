@@ -54,6 +54,11 @@ impl<K: Key> Relay<K> {
         self.lagging.keys().copied()
     }
 
+    /// Whether the connection is behind in some room.
+    pub fn lags(&self, who: K) -> bool {
+        self.lagging.contains_key(&who)
+    }
+
     /// Whether there is more of the log for a connection, which can be [asked for](Self::drained) when its socket has
     /// room.
     pub fn is_behind(&self, who: K) -> bool {

@@ -44,13 +44,14 @@ struct Stream {
     greeted: bool,
     /// Nothing more is to be said.
     done: bool,
+    /// When it ends at the latest.
     until: Option<Duration>,
 }
 
 enum Form {
     Events,
     Poll {
-        /// Until when it waits once its `hello` was answered.
+        /// Until when it waits for what is new.
         until: Duration,
     },
     Post {
@@ -232,9 +233,12 @@ impl Server {
 
     /// Ends what has waited for long enough, and writes a comment to what is silent.
     pub(super) fn beat(&mut self, hub: &mut Hub<'_>, now: Moment) {
-        let late = |it: &Stream| it.until.is_some_and(|until| until <= now.clock);
-        let all: Vec<_> =
-            self.streams.of.iter().filter(|(_, it)| late(it)).map(|(who, _)| *who).collect();
+        let late = |(who, it): &(&ConnectionId, &Stream)| {
+            it.until.is_some_and(|until| until <= now.clock)
+                || it.waited_until().is_some_and(|until| until <= now.clock)
+                    && !self.relay.lags(**who)
+        };
+        let all: Vec<_> = self.streams.of.iter().filter(late).map(|(who, _)| *who).collect();
         let mut out = Vec::new();
         for who in all {
             self.end_stream(hub, now, who, &mut out);
@@ -252,6 +256,14 @@ impl Server {
 }
 
 impl Stream {
+    /// Until when a poll waits that was told who it is, and all that there was.
+    fn waited_until(&self) -> Option<Duration> {
+        match self.form {
+            Form::Poll { until } if self.greeted => Some(until),
+            Form::Events | Form::Poll { .. } | Form::Post { .. } => None,
+        }
+    }
+
     /// Notes a line; false where the client is not to get it.
     fn hears(&mut self, line: &str) -> bool {
         let is_answer = line.starts_with("{\"id\":");
@@ -262,11 +274,7 @@ impl Stream {
             self.done = refused;
             return match &self.form {
                 Form::Post { own_hello, .. } => refused || *own_hello,
-                Form::Events => true,
-                Form::Poll { until } => {
-                    self.until = Some(*until);
-                    true
-                }
+                Form::Events | Form::Poll { .. } => true,
             };
         }
         match &mut self.form {
@@ -367,3 +375,6 @@ fn head(form: &Form) -> Result<Response, FieldError> {
         // nginx would collect what should arrive now.
         .field("X-Accel-Buffering", "no")
 }
+
+#[cfg(test)]
+mod tests;
