@@ -93,27 +93,25 @@ impl Tls {
             // The peer was told why, and can be told nothing else. The handler will be.
             return Ok(plain.len());
         }
-        let mut taken = 0;
-        for piece in plain.chunks(WRITE_BYTES) {
-            if !self.flush(net, stream)? {
-                break;
-            }
+        let mut rest = plain;
+        // To the end, or until the socket is full: only that does an event tell of.
+        while self.flush(net, stream)? && !rest.is_empty() {
+            let (piece, behind) = rest.split_at(rest.len().min(WRITE_BYTES));
             let records = &mut buffers.records;
             let room = Session::encrypted_bytes_max(piece.len());
             if records.len() < room {
                 records.resize(room, 0);
             }
             let length = self.session.send(piece, &mut self.unsent, records)?;
-            taken += piece.len();
+            rest = behind;
             let records = records.get(..length).unwrap_or_default();
             let written = if self.unsent.is_empty() { write(records, net, stream)? } else { 0 };
             self.unsent.extend_from_slice(records.get(written..).unwrap_or_default());
         }
-        if taken == 0 && !plain.is_empty() {
+        if rest.len() == plain.len() && !plain.is_empty() {
             return Err(ErrorKind::WouldBlock.into());
         }
-        self.flush(net, stream)?;
-        Ok(taken)
+        Ok(plain.len() - rest.len())
     }
 
     /// Writes what waits; false where some still does.
@@ -224,19 +222,12 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         let received = tls.receive(bytes, &mut plain);
         let (established, closed) = (tls.is_established(), tls.is_closed());
         let flushed = tls.flush(net, &mut socket.stream);
-        match flushed {
-            Ok(all) => {
-                if let Some(slot) = self.world.slots.get_mut(id)
-                    && std::mem::replace(&mut slot.blocked, !all)
-                    && all
-                {
-                    self.world.was_taken(id);
-                }
-            }
-            Err(error) => {
-                self.tls_buffers.plain = plain;
-                return self.lost(id, error);
-            }
+        if let Ok(all) = flushed
+            && let Some(slot) = self.world.slots.get_mut(id)
+            && std::mem::replace(&mut slot.blocked, !all)
+            && all
+        {
+            self.world.was_taken(id);
         }
         if established && !was_established {
             self.on_secured(id);
@@ -246,6 +237,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             self.receive(id, &mut plain);
         }
         self.tls_buffers.plain = plain;
+        if let Err(error) = flushed {
+            return self.lost(id, error);
+        }
         match received {
             Err(_) if had_failed => {}
             Err(error) => self.tls_failed(id, error),

@@ -210,12 +210,29 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         let Some(slot) = self.world.slots.get_mut(id).filter(|slot| slot.blocked) else { return };
         slot.blocked = false;
         let waited = self.waiting_bytes(id);
-        if let Err(error) = self.write_waiting(id) {
-            self.write_failed(id, error);
-        } else if self.waiting_bytes(id) < waited {
-            self.world.was_taken(id);
+        // Records have more bytes than what is in them: new ones would hide what was taken of the old.
+        let written = self.write_records(id).and_then(|()| {
+            let taken = self.waiting_bytes(id) < waited;
+            self.write_waiting(id)?;
+            Ok(taken || self.waiting_bytes(id) < waited)
+        });
+        match written {
+            Ok(true) => self.world.was_taken(id),
+            Ok(false) => {}
+            Err(error) => self.write_failed(id, error),
         }
         self.world.mark_dirty(id);
+    }
+
+    /// Writes what is encrypted and waits.
+    fn write_records(&mut self, id: ConnectionId) -> io::Result<()> {
+        let Self { sockets, net, .. } = self;
+        if let Some(Some(Socket { stream, tls: Some(tls), .. })) =
+            sockets.get_mut(id.index as usize)
+        {
+            tls.flush(net, stream)?;
+        }
+        Ok(())
     }
 
     /// What waits for a socket, encrypted or not yet.

@@ -859,3 +859,19 @@ fn a_connection_whose_tls_has_failed_is_counted_once() {
     world.run_some(20);
     assert_eq!(world.reactor.hub().counters().tls_failures, 1);
 }
+
+#[test]
+fn what_was_decrypted_is_handled_although_what_tls_answers_cannot_be_written() {
+    let (mut world, authority) = tls_world(Limits::default(), 3);
+    world.net.sim().reads_after_reset = true;
+    let mut client = Secure::client(&world, &authority);
+    // It leaves with the last message of the handshake, which the server answers with tickets.
+    client.queue(REQUEST);
+    while client.tls.is_handshaking() {
+        client.exchange(usize::MAX);
+        world.run_some(1);
+    }
+    client.peer.reset();
+    world.run();
+    assert_eq!(world.journal().first().map(String::as_str), Some("open"));
+}

@@ -162,6 +162,10 @@ fn check_times(oracle: &mut Oracle, id: EndId, now: Instant) {
             let told_at = if paused { end.pause.changed_at } else { end.told_at };
             let latest = [told_at, heard.map(|it| it.0), heard.map(|it| it.1)];
             let latest = latest.into_iter().flatten().max();
+            if end.pause.turns > 0 {
+                end.pause.turns -= 1;
+                (end.heard_at, end.asked_at) = (Some(now), None);
+            }
             if latest > end.heard_at {
                 (end.heard_at, end.asked_at) = (latest, None);
             }

@@ -74,6 +74,9 @@ pub struct Options {
     pub without_requests: bool,
     /// Nothing is paused: the world as it was before that could be done.
     pub without_pauses: bool,
+    /// No peer that is no engine asks whether the other end lives, and a reset takes with it what had come: the world as it
+    /// was before.
+    pub without_pings: bool,
 }
 
 /// What came of a run.
@@ -89,7 +92,7 @@ pub struct Outcome {
     pub lines: Vec<Line>,
     /// The promise that did not hold, if one did not.
     pub failure: Option<String>,
-    /// How often what has happened to requests and their answers, and to pauses.
+    /// How often what has happened to requests and their answers, to pauses, and to pings.
     pub tally: BTreeMap<&'static str, usize>,
     /// What it was run without.
     pub options: Options,
@@ -131,9 +134,10 @@ impl fmt::Display for Outcome {
             Some(why) => {
                 writeln!(f, "seed {}: {why}", self.seed)?;
                 write!(f, "again: cargo run --release -p simulator -- --seed {}", self.seed)?;
-                let Options { without_requests, without_pauses, .. } = self.options;
+                let Options { without_requests, without_pauses, without_pings, .. } = self.options;
                 f.write_str(if without_requests { " --without-requests" } else { "" })?;
-                f.write_str(if without_pauses { " --without-pauses" } else { "" })
+                f.write_str(if without_pauses { " --without-pauses" } else { "" })?;
+                f.write_str(if without_pings { " --without-pings" } else { "" })
             }
         }
     }

@@ -10,7 +10,8 @@ const USAGE: &str = "\
 Runs the event loop of tautline in simulated worlds, and checks its promises.
 
 Usage: simulator [--seeds N] [--from K] [--without-requests] [--without-pauses]
-       simulator --seed K [--without-requests] [--without-pauses]
+                 [--without-pings]
+       simulator --seed K [--without-requests] [--without-pauses] [--without-pings]
 
   --seeds N   how many worlds (default 1000)
   --from K    the seed of the first one (default 0)
@@ -19,6 +20,9 @@ Usage: simulator [--seeds N] [--from K] [--without-requests] [--without-pauses]
               with WebSockets only, and no other requests
   --without-pauses
               with applications that pause nothing
+  --without-pings
+              with peers that ask nobody whether it lives, and where a reset
+              takes with it what had come
   --help      this text
 
 The exit status is 0 when all promises held, 1 when one did not, and 2 when the
@@ -73,6 +77,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Task, String> {
             "--seed" => only = Some(number()?),
             "--without-requests" => options.without_requests = true,
             "--without-pauses" => options.without_pauses = true,
+            "--without-pings" => options.without_pings = true,
             other => return Err(format!("there is no option {other}")),
         }
     }

@@ -18,6 +18,8 @@ pub(crate) struct Pause {
     pub(crate) changed_at: Option<Instant>,
     /// Since when something waits for its peer, as seen after a turn.
     pub(crate) stuck_at: Option<Instant>,
+    /// Turns until what had come before the pause is surely handled, and counts as heard.
+    pub(crate) turns: u8,
 }
 
 impl Plan {
@@ -144,7 +146,7 @@ impl Oracle {
         let now = self.now();
         let end = self.end(id);
         if end.phase == Phase::Open && !end.pause.lasts {
-            end.pause = Pause { lasts: true, changed_at: Some(now), stuck_at: None };
+            end.pause = Pause { lasts: true, changed_at: Some(now), ..Pause::default() };
             (end.heard_at, end.asked_at) = (Some(now), None);
             self.note(id, "is paused", 0);
             self.count("is paused");
@@ -156,7 +158,7 @@ impl Oracle {
         let now = self.now();
         let end = self.end(id);
         if end.pause.lasts {
-            end.pause = Pause { lasts: false, changed_at: Some(now), stuck_at: None };
+            end.pause = Pause { lasts: false, changed_at: Some(now), stuck_at: None, turns: 2 };
             (end.heard_at, end.asked_at, end.message_at) = (Some(now), None, Some(now));
             self.note(id, "is resumed", 0);
             self.count("is resumed");

@@ -7,7 +7,7 @@ use tautline::frame::{FrameHeader, Rsv1};
 
 use crate::app::CODES;
 use crate::frames;
-use crate::net::{Peer, Random};
+use crate::net::{Broken, Peer, Random};
 use crate::oracle::{CLIENT, Phase, SERVER, Shared};
 use crate::plan::Plan;
 
@@ -74,6 +74,9 @@ pub(crate) struct Raw {
     over: bool,
     /// The close code that its violation has to be answered with.
     code: Option<u16>,
+    /// How often it has asked whether the other end lives, and how often it was told.
+    pings: u64,
+    pongs: u64,
     /// Messages that it will still send.
     left: usize,
     ended: bool,
@@ -105,6 +108,8 @@ impl Raw {
             opened: false,
             over: false,
             code: None,
+            pings: 0,
+            pongs: 0,
             left: 1 + random.draw(6),
             ended: false,
         }
@@ -112,6 +117,12 @@ impl Raw {
 
     fn reads(&self) -> bool {
         !matches!(self.kind, Kind::NeverReads | Kind::Floods) && !self.peer.is_reset()
+    }
+
+    /// Whether it can be told of the answer to a ping.
+    fn hears(&self) -> bool {
+        let silent = matches!(self.kind, Kind::Silent | Kind::Stalls | Kind::Noise);
+        self.reads() && !silent && !self.over && !self.ended && self.code.is_none()
     }
 
     /// Whether it has something to do, and can, without anything new.
@@ -142,7 +153,8 @@ impl Raw {
             return self.send(random.draw(plan.message_bytes_max), random.draw(2) == 0);
         }
         match self.kind {
-            Kind::Resets => {
+            // What is read after a reset must not end a frame that was begun.
+            Kind::Resets if self.out.is_empty() || !plan.reads_after_reset => {
                 let frame = frames::frame(Role::Client, 0x82, &[0; 50]);
                 self.peer.write(&frame[..1 + random.draw(frame.len() - 1)]);
                 self.peer.reset();
@@ -218,13 +230,16 @@ impl Raw {
     }
 
     fn frame(&mut self, first: u8, payload: Vec<u8>) {
-        if self.over {
-            return self.fail("gets a frame behind a close frame");
+        match first & 0x0F {
+            // The loop answers pings until its own close frame is answered.
+            10 if self.over => return,
+            _ if self.over => return self.fail("gets a frame behind a close frame"),
+            _ => {}
         }
         match first & 0x0F {
             8 => self.closed(&payload),
             9 => self.pinged(&payload),
-            10 => {}
+            10 => self.told(&payload),
             opcode => {
                 let (kind, mut message) = self.message.take().unwrap_or((opcode, Vec::new()));
                 message.extend(payload);
@@ -269,6 +284,28 @@ impl Raw {
         }
     }
 
+    /// Asks whether the other end lives, unless it has asked already.
+    pub(crate) fn ping(&mut self) {
+        if self.opened && self.hears() && self.pings == self.pongs {
+            self.pings += 1;
+            self.out.extend(frames::frame(Role::Client, 0x89, &self.pings.to_be_bytes()));
+        }
+    }
+
+    fn told(&mut self, payload: &[u8]) {
+        {
+            let mut oracle = self.oracle.get();
+            *oracle.tally.entry("has its ping answered").or_default() += 1;
+            if oracle.net.sim().breaks(Broken::PongMissed) {
+                return;
+            }
+        }
+        self.pongs += 1;
+        if self.pings != self.pongs || payload != self.pings.to_be_bytes() {
+            self.fail("gets the answer to a ping that it has not sent");
+        }
+    }
+
     fn timed_out(&mut self) {
         let (now, within) = {
             let oracle = self.oracle.get();
@@ -283,12 +320,15 @@ impl Raw {
         self.oracle.get().fail(format!("{self} {what}"));
     }
 
-    /// Whether it has got all that was sent to it.
+    /// Whether it has got all that was sent to it, and the answer to its ping.
     pub(crate) fn has_all(&self) -> bool {
         let mut oracle = self.oracle.get();
+        let shutting_down = oracle.shutting_down;
         let server = oracle.end((self.link, SERVER));
         let open = server.phase == Phase::Open && server.closing_at.is_none();
-        !open || !self.reads() || self.ended || server.ledger.next().is_none()
+        let told = shutting_down || server.pause.lasts || !open || self.pings == self.pongs;
+        (told || !self.hears())
+            && (!open || !self.reads() || self.ended || server.ledger.next().is_none())
     }
 }
 

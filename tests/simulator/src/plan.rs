@@ -30,6 +30,8 @@ pub struct Plan {
     pub capacity: usize,
     /// How few bytes wait in a socket that was full when it says that it has room.
     pub full_until: usize,
+    /// What had come before a reset is still read, as on Linux.
+    pub reads_after_reset: bool,
     /// How many streams a loop may have.
     pub descriptors_max: usize,
     /// How likely faults are.
@@ -56,6 +58,8 @@ pub struct Plan {
     pub chunk_bytes_max: usize,
     /// How often, in a thousand, an application pauses or resumes a connection in an event.
     pub pauses: u16,
+    /// How often, in a thousand, a peer that is no engine sends a ping when it may speak.
+    pub pings: u16,
 }
 
 impl Plan {
@@ -74,6 +78,7 @@ impl Plan {
             limits: limits(random, message_bytes_max),
             capacity,
             full_until: usize::MAX,
+            reads_after_reset: false,
             descriptors_max: if random.draw(4) == 0 { 2 + random.draw(8) } else { usize::MAX },
             odds: Odds::drawn(random),
             message_bytes_max,
@@ -87,6 +92,7 @@ impl Plan {
             chunks: 0,
             chunk_bytes_max: 0,
             pauses: 0,
+            pings: 0,
         }
     }
 

@@ -44,6 +44,8 @@ pub(crate) struct World {
     clients_left: usize,
     /// The source of chance for pauses.
     pausing: Random,
+    /// The source of chance for pings.
+    pinging: Random,
 }
 
 struct Loop {
@@ -72,12 +74,19 @@ impl World {
                 plan.full_until = plan.capacity / 3 * 2;
             }
         }
+        let mut pinging = pausing.apart();
+        if !options.without_pings {
+            let pings = pinging.pick(&[0, 100, 300, 1000]);
+            plan.pings = if plan.limits.unanswered_pings_max > 0 { pings } else { 0 };
+            plan.reads_after_reset = pinging.draw(2) == 0;
+        }
         let plan = Rc::new(plan);
         let net = SimNet::new(random.number());
         {
             let mut sim = net.sim();
             (sim.shared, sim.capacity, sim.odds) = (true, plan.capacity, plan.odds);
             sim.full_until = plan.full_until;
+            sim.reads_after_reset = plan.reads_after_reset;
             (sim.descriptors_max, sim.broken) = (plan.descriptors_max, options.broken);
             sim.trace.lines_max = options.lines_max;
         }
@@ -91,6 +100,7 @@ impl World {
             chance,
             clients_left: plan.requests,
             pausing,
+            pinging,
             net,
             loops: Vec::new(),
             peers: Vec::new(),
@@ -141,6 +151,9 @@ impl World {
             }
             if self.plan.pauses > 0 {
                 self.step_of_pauses();
+            }
+            if self.plan.pings > 0 {
+                self.step_of_pings();
             }
         }
         self.calm_down()?;
@@ -206,6 +219,15 @@ impl World {
             0 | 1 => self.on_loop(number, App::pause_any),
             2..=5 => self.on_loop(number, App::resume_any),
             _ => {}
+        }
+    }
+
+    /// Lets a peer that is no engine ask whether the other end lives.
+    fn step_of_pings(&mut self) {
+        if !self.peers.is_empty() && self.pinging.happens(self.plan.pings) {
+            let at = self.pinging.draw(self.peers.len());
+            self.peers[at].ping();
+            self.peers[at].act(&mut self.pinging);
         }
     }
 
@@ -334,7 +356,9 @@ impl World {
         for link in &oracle.links {
             let open =
                 link.ends.iter().all(|it| it.phase == Phase::Open && it.closing_at.is_none());
-            if !open || link.ends.iter().all(|it| it.waiting > pause_bytes) {
+            // With TLS, what waits may be encrypted already.
+            let is_full = oracle.secure && link.pipe.is_some_and(|it| self.net.sim().is_full(it));
+            if !open || is_full || link.ends.iter().all(|it| it.waiting > pause_bytes) {
                 continue;
             }
             for side in [CLIENT, SERVER] {

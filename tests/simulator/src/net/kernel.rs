@@ -38,6 +38,7 @@ impl Sim {
             polls: 0,
             capacity: 64 * 1024,
             full_until: usize::MAX,
+            reads_after_reset: false,
             descriptors_max: usize::MAX,
             odds: Odds::CALM,
             broken: None,
@@ -76,6 +77,11 @@ impl Sim {
     pub fn note(&mut self, who: Option<usize>, what: &'static str, numbers: [u64; 3]) {
         let at = self.now - self.start;
         self.trace.note(at, who, what, numbers);
+    }
+
+    /// Whether neither end of a stream could write all that it wanted to.
+    pub fn is_full(&self, pipe: usize) -> bool {
+        self.pipes.get(&pipe).is_some_and(|pipe| pipe.ends.iter().all(|end| end.full))
     }
 
     /// Whether this is the time to go wrong on purpose.
@@ -276,7 +282,8 @@ impl Sim {
             (self.happens(self.odds.short_read), self.happens(self.odds.no_read));
         let (now, full_until) = (self.now, self.full_until);
         let it = self.pipes.get_mut(&pipe).expect("a stream");
-        if it.reset {
+        let has_more = self.reads_after_reset && !it.ends[side].inbox.is_empty();
+        if it.reset && !has_more {
             self.count(number, false);
             return Err(ErrorKind::ConnectionReset.into());
         }

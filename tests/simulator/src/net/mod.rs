@@ -64,6 +64,8 @@ pub struct Sim {
     /// A socket that was full says that it has room once no more than so many bytes wait in it. On Linux these are two
     /// thirds of what it holds; here, by default, any room will do.
     pub full_until: usize,
+    /// What had come before a reset is still read, as on Linux.
+    pub reads_after_reset: bool,
     /// How many streams a loop may have.
     pub descriptors_max: usize,
     /// How likely faults are.

@@ -131,4 +131,6 @@ pub enum Broken {
     CloseTwice,
     /// The handler is not told of an end.
     CloseMissed,
+    /// A peer is not told of the answer to its ping.
+    PongMissed,
 }

@@ -140,7 +140,8 @@ impl Oracle {
                 let written_at = self.net.sim().heard_at(it.pipe, false).map(|it| it.1);
                 let within = self.limits.pong_within;
                 let early = written_at.is_some_and(|at| now.saturating_duration_since(at) < within);
-                (it.is_behind || !early, "too early")
+                // A shutdown does not wait for who takes a little all the time.
+                (it.is_behind || !early || self.shutting_down, "too early")
             }
             Closed::Overload => (self.limits.held_bytes_max < 1_000_000, "so much is not held"),
             Closed::Lost(_) => {
