@@ -124,8 +124,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 self.answer(id, &request, peer, behind);
             }
             Err(refusal) => {
+                let head_only = is_head(whole);
                 self.world.counters.refused.malformed += 1;
-                self.respond(id, &refusal.response(), false);
+                self.respond(id, &refusal.response(), head_only);
             }
         }
     }
@@ -186,9 +187,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     /// error.
     fn refuse(&mut self, id: ConnectionId, response: &Response, error: ErrorKind) {
         match self.socket(id) {
-            Some(Socket { inbound: Inbound::Request(..), .. }) => {
+            Some(Socket { inbound: Inbound::Request(_, head), .. }) => {
+                let head_only = head.as_ref().is_some_and(|head| is_head(&head.bytes));
                 self.world.corked = Some(id);
-                self.respond(id, response, false);
+                self.respond(id, response, head_only);
                 self.flush(id);
                 self.world.corked = None;
             }
@@ -295,4 +297,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             Err(error) => self.world.cut(id, Closed::Refused(error)),
         }
     }
+}
+
+/// Whether this is a request to which no content may be sent (RFC 9110 section 9.3.2), right or wrong.
+fn is_head(request: &[u8]) -> bool {
+    request.starts_with(b"HEAD ")
 }

@@ -270,10 +270,12 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     pub(super) fn receive(&mut self, id: ConnectionId, bytes: &mut [u8]) {
         let Some(Some(socket)) = self.sockets.get_mut(id.index as usize) else { return };
         match &mut socket.inbound {
-            Inbound::Nothing => self.world.ignore(id, bytes.len()),
-            Inbound::Request(..) => self.receive_request(id, bytes),
-            Inbound::Answer(_) => self.receive_answer(id, bytes),
             Inbound::Frames(_) => self.receive_frames(id, bytes),
+            Inbound::Request(..) if self.world.is_opening(id) => self.receive_request(id, bytes),
+            Inbound::Answer(_) if self.world.is_opening(id) => self.receive_answer(id, bytes),
+            // What had come before the connection was cut opens nothing.
+            Inbound::Request(..) | Inbound::Answer(_) => {}
+            Inbound::Nothing => self.world.ignore(id, bytes.len()),
         }
     }
 

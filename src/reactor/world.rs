@@ -234,8 +234,11 @@ impl<S> World<S> {
         let ends_at = self.after(self.limits.close_within);
         match self.slots.get_mut(id).map(|slot| &mut slot.state) {
             Some(State::Open { .. }) => self.heard(id),
-            Some(State::Streaming(stream)) => stream.stalled_at = Some(stalled_at),
             // A shutdown has an end, however slowly an answer is read.
+            Some(State::Streaming(stream)) if stream.is_finished() && self.shuts_down => {
+                stream.stalled_at.get_or_insert(stalled_at);
+            }
+            Some(State::Streaming(stream)) => stream.stalled_at = Some(stalled_at),
             Some(State::Ending { until, is_answer: true }) if !self.shuts_down => *until = ends_at,
             Some(State::Opening { .. } | State::Ending { .. }) | None => {}
         }
@@ -413,6 +416,11 @@ impl<S> World<S> {
         self.rates.begin(id.index, &self.limits);
         self.counters.opened += 1;
         self.schedule(id);
+    }
+
+    /// Whether a connection is in its opening handshake.
+    pub(super) fn is_opening(&self, id: ConnectionId) -> bool {
+        self.slots.get(id).is_some_and(|slot| matches!(slot.state, State::Opening { .. }))
     }
 
     /// A connection has left its opening handshake, if it was in it.

@@ -175,6 +175,7 @@ impl Handler for Probe {
 
     fn on_close(&mut self, cx: &mut Context<'_, u32>, closed: &Closed) {
         assert!(matches!(cx.send("too late"), SendStatus::Dropped(_)));
+        let _ = cx.session();
         self.journal.push(format!("close {}: {closed}", closed.code()));
         if let Some(words) = &self.last_words {
             cx.publish("room", words.as_str());

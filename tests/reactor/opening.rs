@@ -249,6 +249,48 @@ fn an_outgoing_connection_opens_and_masks_also_what_is_published() {
     assert_ne!(got[0].0, got[1].0, "each frame has a masking key of its own");
 }
 
+#[test]
+fn a_connection_that_was_cut_while_it_was_made_is_not_opened_by_what_had_come() {
+    let mut world = World::new(Limits::default());
+    // Half of the request fits.
+    (world.net.sim().capacity, world.net.sim().reads_after_reset) = (100, true);
+    let request = ClientRequest::new("ws://example/feed".parse().unwrap());
+    world.reactor.hub().connect(ADDRESS, request, 0).unwrap();
+    world.run();
+    let peer = world.net.accept_outgoing();
+    world.run();
+    let key = tautline::handshake::Key::from_nonce([7; 16]);
+    peer.write(&[ANSWER, &key.accept(), b"\r\n\r\n", &plain(0x81, b"echo it")].concat());
+    peer.reset();
+    world.run();
+    assert_eq!(world.journal().len(), 1, "{:?}", world.journal());
+    assert_eq!(world.reactor.hub().counters().closed.lost, 1);
+}
+
+#[test]
+fn a_refusal_of_a_head_request_has_no_content() {
+    for (fields, status) in [
+        ("Host: example\r\nTransfer-Encoding: chunked\r\n\r\n", "411"),
+        ("Host: example\r\nContent-Length: 9999999\r\n\r\n", "413"),
+        ("\r\n", "400"),
+        ("Host: example\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n", "405"),
+        ("Host: exa", "408"),
+        ("Host: example\r\nContent-Length: 9\r\n\r\n1234", "408"),
+    ] {
+        for method in ["HEAD", "POST"] {
+            let mut world = World::new(Limits::default());
+            let peer = world.net.connect(ADDRESS);
+            peer.write(format!("{method} /page HTTP/1.1\r\n{fields}").as_bytes());
+            world.run();
+            world.pass(Duration::from_secs(11));
+            let answer = String::from_utf8(peer.read()).unwrap();
+            let start = format!("HTTP/1.1 {status} ");
+            assert!(answer.starts_with(&start), "{method} {fields:?}: {answer}");
+            assert_eq!(answer.ends_with("\r\n\r\n"), method == "HEAD", "{fields:?}: {answer}");
+        }
+    }
+}
+
 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
 //# To do so, the
 //# client MUST _Fail the WebSocket Connection_ as defined in

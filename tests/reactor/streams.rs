@@ -352,6 +352,20 @@ fn a_shutdown_finishes_streams_and_waits_for_those_that_read() {
 }
 
 #[test]
+fn a_shutdown_has_an_end_although_a_client_reads_a_little_all_the_time() {
+    let mut world = World::new(Limits::default());
+    world.net.sim().capacity = 1000;
+    let (slow, id) = world.stream();
+    world.write(id, &[b'a'; 3000]);
+    world.reactor.hub().shutdown(Duration::from_secs(1));
+    for _ in 0..10 {
+        world.pass(Duration::from_secs(10));
+        slow.read_up_to(1);
+    }
+    assert!(world.reactor.is_finished());
+}
+
+#[test]
 fn streams_count_as_connections_and_not_as_handshakes() {
     let mut limits = Limits::default();
     (limits.connections_max, limits.handshakes_max) = (2, 1);
