@@ -85,7 +85,7 @@ fn open(stream: &mut TcpStream, limits: &Limits) -> io::Result<Option<(Agreed, V
                 break None;
             }
             Err(refusal) => {
-                refusal.response().write(false, &mut out);
+                refusal.response().write(received.starts_with(b"HEAD "), &mut out);
                 break None;
             }
         }

@@ -132,3 +132,55 @@ fn a_client_that_was_not_read_for_long_gets_what_came_meanwhile() {
     assert_eq!(poll(&mut client), text("hi"));
     drop(server.join().unwrap());
 }
+
+/// A server that opens the connection, says something and no more, and keeps it.
+fn mute_server(after: &'static [u8]) -> (String, std::sync::mpsc::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let (ends, end) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = vec![0; 4096];
+        let count = stream.read(&mut request).unwrap();
+        stream.write_all(&[&upgrade(&request[..count]), after].concat()).unwrap();
+        let _: Result<(), _> = end.recv();
+    });
+    (url, ends)
+}
+
+#[test]
+fn a_server_that_is_gone_is_told_from_one_that_has_nothing_to_say() {
+    let (url, _keeps) = mute_server(b"");
+    let mut limits = Limits::default();
+    limits.ping_after = Some(Duration::from_millis(20));
+    limits.pong_within = Duration::from_millis(20);
+    let mut client = Client::connect(&ClientRequest::new(url.parse().unwrap()), limits).unwrap();
+    client.set_read_timeout(Some(Duration::from_millis(1)));
+    let error = (0..10_000).find_map(|_| match client.read() {
+        Err(ClientError::TimedOut) => None,
+        read => Some(read.unwrap_err()),
+    });
+    assert!(matches!(error, Some(ClientError::PeerSilent)), "{error:?}");
+    assert!(matches!(client.read(), Err(ClientError::PeerSilent)), "and it stays so");
+}
+
+#[test]
+fn a_close_frame_that_is_not_answered_is_told_from_a_time_out() {
+    let (url, _keeps) = mute_server(b"");
+    let mut limits = Limits::default();
+    limits.close_within = Duration::from_millis(20);
+    let mut client = Client::connect(&ClientRequest::new(url.parse().unwrap()), limits).unwrap();
+    let closed = client.close(CloseCode::NORMAL, "");
+    assert!(matches!(closed, Err(ClientError::PeerSilent)), "{closed:?}");
+}
+
+#[test]
+fn a_client_that_waits_for_nothing_does_not_wait_for_the_end_of_the_stream_either() {
+    let (url, keeps) = mute_server(b"\x88\x02\x03\xe8");
+    let mut limits = Limits::default();
+    limits.close_within = Duration::from_secs(3_600);
+    let mut client = Client::connect(&ClientRequest::new(url.parse().unwrap()), limits).unwrap();
+    assert_eq!(poll(&mut client), None);
+    assert_eq!(client.closed(), Some((Some(CloseCode::NORMAL), "")));
+    drop(keeps);
+}

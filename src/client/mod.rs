@@ -206,8 +206,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// When the peer breaks a rule, is silent for too long, or the stream ends without a close frame; or with
-    /// [`ClientError::TimedOut`], after which it may be called again.
+    /// When the peer breaks a rule, [is silent](ClientError::PeerSilent) for too long, or the stream ends without a close
+    /// frame; or with [`ClientError::TimedOut`], after which it may be called again.
     pub fn read(&mut self) -> Result<Option<OwnedMessage>, ClientError> {
         let give_up = self.read_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         loop {
@@ -218,7 +218,7 @@ impl Client {
                 Ok(Some(Occurred::Message(message))) => return Ok(Some(message)),
                 _ if answered.is_err() => answered?,
                 Ok(Some(Occurred::Closed)) => {
-                    self.wait_for_end();
+                    self.wait_for_end(give_up);
                     return Ok(None);
                 }
                 Ok(Some(Occurred::Other)) => {}
@@ -229,7 +229,7 @@ impl Client {
                 //# WebSocket Connection_,
                 Err(violation) => {
                     self.wire.end();
-                    self.wait_for_end();
+                    self.wait_for_end(give_up);
                     return Err(violation.into());
                 }
             }
@@ -278,7 +278,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// For a reason over 123 bytes, or when the stream fails or the answer does not come. Closing twice is no error.
+    /// For a reason over 123 bytes, or when the stream fails or [the answer does not come](ClientError::PeerSilent).
+    /// Closing twice is no error.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ClientError> {
         match self.connection.close(Instant::now(), code, reason, &mut self.out) {
             Ok(()) | Err(SendError::Closed) => {}
@@ -323,7 +324,7 @@ impl Client {
         loop {
             let now = Instant::now();
             let silent = match self.connection.on_deadline(now, &mut self.out) {
-                Expired::CloseUnanswered => return Err(ClientError::TimedOut),
+                Expired::CloseUnanswered => return Err(ClientError::PeerSilent),
                 // Since the last call, or so it seems: it may have said something that was not read yet.
                 Expired::PeerSilent => true,
                 Expired::Nothing | Expired::Asked | Expired::Idle => {
@@ -335,7 +336,7 @@ impl Client {
             let wait =
                 until.map(|it| it.saturating_duration_since(now).max(Duration::from_millis(1)));
             self.wire.stream.set_read_timeout(wait)?;
-            let timed_out = match self.wire.read(&mut self.received) {
+            match self.wire.read(&mut self.received) {
                 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.2.1
                 //# If at any point the underlying transport layer connection is
                 //# unexpectedly lost, the client MUST _Fail the WebSocket Connection_.
@@ -347,11 +348,12 @@ impl Client {
                     self.unread = 0..count;
                     return Ok(());
                 }
-                Err(error) if error.kind() == ErrorKind::Interrupted => false,
-                Err(error) if is_timeout(&error) => silent,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if is_timeout(&error) && silent => return Err(ClientError::PeerSilent),
+                Err(error) if is_timeout(&error) => {}
                 Err(error) => return Err(error.into()),
-            };
-            if timed_out || give_up.is_some_and(|it| it <= Instant::now()) {
+            }
+            if give_up.is_some_and(|it| it <= Instant::now()) {
                 return Err(ClientError::TimedOut);
             }
         }
@@ -409,9 +411,10 @@ impl Client {
     }
 
     /// After the last frame the server ends the stream (RFC 6455 section 7.1.1); it gets the time for it, so that our
-    /// last frame is not lost to a reset.
-    fn wait_for_end(&mut self) {
-        let Some(until) = self.connection.deadline() else { return };
+    /// last frame is not lost to a reset, but no more than who calls has.
+    fn wait_for_end(&mut self, give_up: Option<Instant>) {
+        let until = [give_up, self.connection.deadline()].into_iter().flatten().min();
+        let Some(until) = until else { return };
         loop {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() || self.wire.stream.set_read_timeout(Some(left)).is_err() {
@@ -505,6 +508,9 @@ pub enum ClientError {
     Io(io::Error),
     /// The time was over.
     TimedOut,
+    /// The server answered neither a ping within [`pong_within`](Limits::pong_within) nor a close frame within
+    /// [`close_within`](Limits::close_within): it is gone.
+    PeerSilent,
     /// The server is not trusted, does not trust us, or does not speak TLS.
     #[cfg(feature = "tls")]
     Tls(TlsError),
@@ -524,6 +530,7 @@ impl fmt::Display for ClientError {
             }
             Self::Io(error) => error.fmt(f),
             Self::TimedOut => write!(f, "the time is over: the server said or took nothing"),
+            Self::PeerSilent => write!(f, "the server does not answer any more"),
             #[cfg(feature = "tls")]
             Self::Tls(error) => error.fmt(f),
             Self::NoTls => write!(f, "wss:// needs TLS: build with the feature tls, or use ws://"),

@@ -201,8 +201,7 @@ impl<M: Mode> Run<M> {
                 None
             }
             Ok(Some(OwnedMessage::Binary(_))) => None,
-            // Earlier than asked for: it is the peer that has been silent for too long.
-            Err(ClientError::TimedOut) if now.elapsed() >= TURN => None,
+            Err(ClientError::TimedOut) => None,
             Ok(None) => {
                 let (code, reason) = client.closed().unwrap_or_default();
                 let code = code.map_or(0, CloseCode::get);
