@@ -59,8 +59,8 @@ pub struct Limits {
     pub pong_within: Duration,
     /// Time without a message from the peer; its pongs do not count. Default `None`; then close code 1001.
     pub idle_after: Option<Duration>,
-    /// From our close frame to the end of the connection; and how long a peer may take nothing of an HTTP answer that is
-    /// whole. Default 5 s; then the connection is cut.
+    /// From our close frame to the answer, and from there to the end of the stream; and how long a peer may take nothing of
+    /// an HTTP answer that is whole. Default 5 s; then the connection is cut.
     pub close_within: Duration,
 
     /// Bytes that may wait for a socket that is full, or for the end of a message in parts, before the last message that

@@ -971,6 +971,18 @@ fn line_breaks_and_reserved_names_in_added_fields_are_errors_to_the_application(
     }
 }
 
+#[test]
+fn each_status_is_sent_with_what_it_has_to_have() {
+    let with_body = |status: u16| {
+        written(&Response::new(Status::new(status).unwrap()).body(b"content".as_slice()))
+    };
+    let (reset, upgrade, gone) = (with_body(205), with_body(426), with_body(410));
+    assert_eq!(reset, "HTTP/1.1 205\x20\r\nConnection: close\r\nContent-Length: 0\r\n\r\n");
+    let fields = "Connection: close, Upgrade\r\nUpgrade: websocket\r\nContent-Length: 7\r\n";
+    assert_eq!(upgrade, format!("HTTP/1.1 426 Upgrade Required\r\n{fields}\r\ncontent"));
+    assert_eq!(gone, "HTTP/1.1 410 Gone\r\nConnection: close\r\nContent-Length: 7\r\n\r\ncontent");
+}
+
 fn written(response: &Response) -> String {
     let mut out = Vec::new();
     response.write(false, &mut out);

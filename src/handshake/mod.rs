@@ -42,7 +42,7 @@
 //!         request.accept(&Accept::new(), &mut out)?;
 //!     }
 //!     Ok(Some((_, Opening::Plain(request)))) => println!("a page is wanted: {}", request.path()),
-//!     Err(refusal) => refusal.response().write(false, &mut out),
+//!     Err(refusal) => refusal.response().write(received.starts_with(b"HEAD "), &mut out),
 //! }
 //! assert!(out.starts_with(b"HTTP/1.1 101 Switching Protocols\r\n"));
 //! # Ok::<(), tautline::handshake::AcceptError>(())

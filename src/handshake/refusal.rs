@@ -130,7 +130,6 @@ impl Refusal {
         response.push_own("Content-Type", "text/plain");
         match self {
             Self::Method => response.push_own("Allow", "GET"),
-            Self::Protocol => response.push_own("Upgrade", "websocket"),
             //= https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2
             //# If this
             //# version does not match a version understood by the server, the
@@ -138,7 +137,6 @@ impl Refusal {
             //# section and instead send an appropriate HTTP error code (such
             //# as 426 Upgrade Required)
             Self::WebSocketVersion => {
-                response.push_own("Upgrade", "websocket");
                 //= https://www.rfc-editor.org/rfc/rfc6455#section-4.4
                 //# If the server doesn't
                 //# support the requested version, it MUST respond with a

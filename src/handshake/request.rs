@@ -56,7 +56,8 @@ impl<'h> HttpRequest<'h> {
         self.host
     }
 
-    /// The origin of the page that sent the request; `None` where it does not come from a browser.
+    /// The origin of the page that sent the request, as browsers tell it with each upgrade, and with a plain request that
+    /// changes something or goes to another origin.
     pub fn origin(&self) -> Option<Origin<'h>> {
         self.origin
     }

@@ -168,7 +168,7 @@ impl Response {
         Ok(self)
     }
 
-    /// Sets the body. Not sent with 204 and 304, which have none.
+    /// Sets the body. Not sent with 204, 205 and 304, which have none.
     pub fn body(mut self, body: impl Into<Cow<'static, [u8]>>) -> Self {
         self.body = body.into();
         self
@@ -198,20 +198,23 @@ impl Response {
 
     /// Whether its status allows for a body (RFC 9110 section 6.4.1).
     pub(crate) fn has_body(&self) -> bool {
-        !matches!(self.status, Status::NO_CONTENT | Status::NOT_MODIFIED)
+        !matches!(self.status.0, 204 | 205 | 304)
     }
 
     /// Appends the head; `framing` is the field that tells where the body ends, which is left out where there is none.
     pub(crate) fn write_head(&self, framing: (&str, &[u8]), out: &mut Vec<u8>) {
         out.extend_from_slice(b"HTTP/1.1 ");
         out.extend_from_slice(self.status.to_string().as_bytes());
-        // Who sends Upgrade says so in Connection (RFC 9110 section 7.8).
+        // It says to what (RFC 9110 section 15.5.22), and who sends Upgrade says so in Connection (section 7.8).
         out.extend_from_slice(match self.status {
-            Status::UPGRADE_REQUIRED => b"\r\nConnection: close, Upgrade\r\n",
+            Status::UPGRADE_REQUIRED => b"\r\nConnection: close, Upgrade\r\nUpgrade: websocket\r\n",
             _ => b"\r\nConnection: close\r\n".as_slice(),
         });
         if self.has_body() {
             write_field(framing.0, framing.1, out);
+        } else if self.status.0 == 205 {
+            // A client waits for content otherwise (RFC 9110 section 15.3.6).
+            write_field("Content-Length", b"0", out);
         }
         self.fields.write(out);
         out.extend_from_slice(b"\r\n");

@@ -54,8 +54,9 @@
 //! [`outbox_bytes_max`](crate::Limits::outbox_bytes_max), pongs by one. All connections of a loop together hold
 //! [`held_bytes_max`](crate::Limits::held_bytes_max) at most, and what is in the making: what one connection is read in
 //! its turn, 20 MiB at most, and what handlers send in that turn to other connections one by one. The loop's own buffers
-//! are bounded: 256 KiB to receive, 1 MiB to send, 1 MiB of what was published, 4.2 MiB to gather messages in, and with
-//! compression 36 codecs of at most 0.4 MiB that wait to be used again.
+//! are bounded: 256 KiB to receive, 1 MiB to send, 1 MiB of what was published and as much of each form in which it is
+//! compressed, 4.2 MiB to gather messages in, and with compression 36 codecs of at most 0.4 MiB that wait to be used
+//! again.
 //!
 //! `attacks::admission::half_messages_of_many_peers_that_hold_too_much_together`,
 //! `attacks::frames::a_message_that_never_ends`,

@@ -284,8 +284,8 @@
 //!
 //! Every state has a deadline: [`ping_after`](crate::Limits::ping_after) and
 //! [`pong_within`](crate::Limits::pong_within) while it is open, [`close_within`](crate::Limits::close_within) from
-//! the close frame to the end, and, where it is wanted, [`idle_after`](crate::Limits::idle_after) for those who
-//! answer pings and say nothing.
+//! the close frame to the answer and again to the end, and, where it is wanted,
+//! [`idle_after`](crate::Limits::idle_after) for those who answer pings and say nothing.
 //!
 //! Tests: `attacks::connections::peers_that_are_silent_or_half_open_or_never_answer_a_close`,
 //! `attacks::connections::a_peer_that_answers_pings_and_never_says_anything_else`.
