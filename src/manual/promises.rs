@@ -75,7 +75,8 @@
 //! [`close_within`](crate::Limits::close_within), and so does a stream that the peer does not end, or a peer that takes
 //! nothing of an answer that is whole. A plain request that is answered by a
 //! [stream](crate::reactor::Answer::Stream) has no end of its own: it ends with the client, with the application, or
-//! where the client takes nothing of what waits for [`pong_within`](crate::Limits::pong_within). While a handler has
+//! where the client takes nothing of what waits for [`pong_within`](crate::Limits::pong_within), which in a shutdown is
+//! its time for all of it. While a handler has
 //! [paused](crate::reactor::Context::pause_reading) a connection, its peer's silence does not count, unless it takes
 //! nothing of what waits for it. Whether it takes something is tried before it is cut for that, as a socket tells of a
 //! little room late. Deadlines are never early, and at most one tick of 8 ms and one turn late.
@@ -88,6 +89,7 @@
 //! `reactor::streams::a_client_that_is_gone_is_told_once`,
 //! `reactor::bodies::an_answer_is_written_for_as_long_as_it_is_read`,
 //! `reactor::streams::a_peer_that_reads_a_little_is_not_cut_although_its_socket_does_not_say_so`,
+//! `reactor::streams::a_shutdown_has_an_end_although_a_client_reads_a_little_all_the_time`,
 //! `reactor::streams::a_peer_that_never_reads_is_cut_by_the_limit_or_in_time`.
 //!
 //! # 6 Others

@@ -307,7 +307,7 @@ impl<'a, S> Hub<'a, S> {
     /// the other over the time given, so that they do not all come back at once. Once the last one has ended,
     /// [`run`](super::Reactor::run) returns. Its peer has [`close_within`](crate::Limits::close_within) to answer, and
     /// as long again to end the stream; who gets an answer, first [`pong_within`](crate::Limits::pong_within) to take
-    /// some of it.
+    /// what waits of it.
     ///
     /// Where it was asked for before, it ends at the earlier of both times: a second signal can hurry it.
     pub fn shutdown(&mut self, within: Duration) {

@@ -542,7 +542,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                     self.world.close(id, CloseCode::GOING_AWAY, "shutting down");
                 }
                 Some(State::Streaming(_)) => {
-                    self.world.finish_stream(id);
+                    self.world.shut_down_stream(id);
                 }
                 Some(State::Ending { .. }) | None => {}
             }

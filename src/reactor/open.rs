@@ -300,6 +300,6 @@ impl<H: Handler, N: Net> Reactor<H, N> {
 }
 
 /// Whether this is a request to which no content may be sent (RFC 9110 section 9.3.2), right or wrong.
-fn is_head(request: &[u8]) -> bool {
+pub(super) fn is_head(request: &[u8]) -> bool {
     request.starts_with(b"HEAD ")
 }

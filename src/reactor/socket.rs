@@ -147,6 +147,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         }
         self.flush(id);
         self.world.corked = None;
+        debug_assert!(self.world.out.is_empty(), "another connection would send it");
         if self.world.topics.log_bytes() > SEND_BYTES {
             self.deliver_publications();
         }

@@ -97,7 +97,7 @@ pub enum Answer {
     /// * All that is for WebSockets only does nothing: messages and pings are [`NotOpen`](Dropped::NotOpen), `close`
     ///   too, and nothing is subscribed.
     ///
-    /// Where there can be no body, after `HEAD` and with 204 and 304, the answer is finished with its head.
+    /// Where there can be no body, after `HEAD` and with 204, 205 and 304, the answer is finished with its head.
     Stream(Response),
 }
 
@@ -116,6 +116,8 @@ pub(super) struct Stream {
     ignored_bytes: usize,
     /// Something waits, and the client has to have taken some of it by then.
     pub(super) stalled_at: Option<Instant>,
+    /// The loop is shut down: whatever is taken, it has no longer than that.
+    pub(super) shut_down: bool,
 }
 
 impl<H: Handler, N: Net> Reactor<H, N> {
@@ -194,6 +196,17 @@ impl<S> World<S> {
         let status = slot.status(Ok(()), false);
         self.mark_dirty(id);
         status
+    }
+
+    /// Finishes an answer because the loop is shut down. From now on the client has a time to take what waits.
+    pub(super) fn shut_down_stream(&mut self, id: ConnectionId) {
+        self.finish_stream(id);
+        let until = self.after(self.limits.pong_within);
+        if let Some(State::Streaming(stream)) = self.slots.get_mut(id).map(|it| &mut it.state) {
+            stream.stalled_at = Some(until);
+            stream.shut_down = true;
+            self.schedule(id);
+        }
     }
 
     /// What an answer had to say was tried to be written.

@@ -5,6 +5,7 @@ use std::io::{self, ErrorKind};
 use super::Reactor;
 use super::handler::{Closed, Handler};
 use super::net::Net;
+use super::open::is_head;
 use super::slab::ConnectionId;
 use super::socket::{Inbound, Socket};
 use super::write::uninterrupted;
@@ -214,7 +215,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         if matches!(socket.inbound, Inbound::Request(..)) && tls.is_plain_http(bytes) {
             socket.tls = None;
             self.world.counters.refused.malformed += 1;
-            return self.respond(id, &Refusal::PlainHttp.response(), false);
+            return self.respond(id, &Refusal::PlainHttp.response(), is_head(bytes));
         }
         let mut plain = std::mem::take(&mut tls_buffers.plain);
         plain.clear();

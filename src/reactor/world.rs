@@ -235,9 +235,7 @@ impl<S> World<S> {
         match self.slots.get_mut(id).map(|slot| &mut slot.state) {
             Some(State::Open { .. }) => self.heard(id),
             // A shutdown has an end, however slowly an answer is read.
-            Some(State::Streaming(stream)) if stream.is_finished() && self.shuts_down => {
-                stream.stalled_at.get_or_insert(stalled_at);
-            }
+            Some(State::Streaming(stream)) if stream.shut_down => {}
             Some(State::Streaming(stream)) => stream.stalled_at = Some(stalled_at),
             Some(State::Ending { until, is_answer: true }) if !self.shuts_down => *until = ends_at,
             Some(State::Opening { .. } | State::Ending { .. }) | None => {}

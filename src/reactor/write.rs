@@ -314,7 +314,10 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                     self.read_later(id);
                 }
                 if owes {
+                    // What is written at once in this turn was written: it goes to the outbox.
+                    let was_corked = self.world.corked.take();
                     self.world.flush_owed(id);
+                    self.world.corked = was_corked;
                 }
             }
             State::Open { .. } => {

@@ -358,9 +358,12 @@ fn a_shutdown_has_an_end_although_a_client_reads_a_little_all_the_time() {
     let (slow, id) = world.stream();
     world.write(id, &[b'a'; 3000]);
     world.reactor.hub().shutdown(Duration::from_secs(1));
-    for _ in 0..10 {
-        world.pass(Duration::from_secs(10));
+    world.run();
+    for seconds in (0..40).map(|it| it as f64 + 0.5) {
+        world.pass(Duration::from_secs_f64(if seconds < 1.0 { 0.5 } else { 1.0 }));
         slow.read_up_to(1);
+        // It is the only one, and finished at once.
+        assert_eq!(world.ends() > 0, seconds > 20.0, "after {seconds} s");
     }
     assert!(world.reactor.is_finished());
 }

@@ -875,3 +875,40 @@ fn what_was_decrypted_is_handled_although_what_tls_answers_cannot_be_written() {
     world.run();
     assert_eq!(world.journal().first().map(String::as_str), Some("open"));
 }
+
+#[test]
+fn the_pong_that_is_owed_goes_to_its_own_peer_however_the_socket_comes_to_have_room() {
+    let (mut world, authority) = tls_world(Limits::default(), 5);
+    (world.net.sim().capacity, world.net.sim().full_until) = (5000, 100);
+    let mut slow = Secure::open(&mut world, &authority, usize::MAX);
+    let mut other = Secure::open(&mut world, &authority, usize::MAX);
+    slow.queue(&text("burst 6000"));
+    slow.flush();
+    world.run();
+    slow.queue(&frame(0x89, b"alive?"));
+    slow.flush();
+    world.run();
+    // There is room for the rest of what is encrypted, of which no event tells; what comes has it tried.
+    slow.exchange(3000);
+    slow.queue(&frame(0x8A, b"unasked"));
+    slow.flush();
+    world.run();
+    other.queue(&text("echo it"));
+    other.until(&mut world, "echo", usize::MAX, |it| !it.plain.is_empty());
+    assert_eq!(other.plain, plain(0x81, b"echo it"));
+    slow.until(&mut world, "pong", usize::MAX, |it| it.plain.len() > 6010);
+    assert!(slow.plain == [plain(0x82, &[b'b'; 6000]), plain(0x8A, b"alive?")].concat());
+}
+
+#[test]
+fn plain_http_is_told_so_and_a_head_request_without_content() {
+    let (mut world, _authority) = tls_world(Limits::default(), 3);
+    for method in ["GET", "HEAD"] {
+        let peer = world.net.connect(ADDRESS);
+        peer.write(format!("{method} / HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes());
+        world.run();
+        let answer = String::from_utf8(peer.read()).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert_eq!(answer.ends_with("\r\n\r\n"), method == "HEAD", "{answer}");
+    }
+}

@@ -53,7 +53,7 @@ impl Oracle {
             self.fail(format!("{waiting} bytes wait for request {number}, and {allowed} may"));
         } else if late {
             self.fail(format!("request {number} has room, and its handler was not told"));
-        } else if stalled {
+        } else if stalled && !self.shutting_down {
             self.fail(format!("request {number} waits for a client that takes nothing"));
         }
     }
@@ -93,6 +93,8 @@ impl Oracle {
             let written_at = self.net.sim().heard_at(it.pipe, false).map(|it| it.1);
             let deadline = match it.phase {
                 Phase::Asking => None,
+                // Its time began anew when it was finished; the shutdown as a whole has an end.
+                Phase::Streaming if self.shutting_down => None,
                 Phase::Streaming => {
                     it.stalls_since(written_at).map(|at| at + self.limits.pong_within)
                 }
