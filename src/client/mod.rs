@@ -195,7 +195,8 @@ impl Client {
     }
 
     /// How long [`read`](Self::read) waits for a message; `None`, the default, waits as long as the peer lives. What is
-    /// there already is given at any timeout, also at zero.
+    /// there already is given at any timeout, also at zero. After a close frame it is also the longest wait for the server to
+    /// end the stream.
     pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
         self.read_timeout = timeout;
     }
@@ -216,6 +217,8 @@ impl Client {
             match event {
                 // What could not be written is written by the next call.
                 Ok(Some(Occurred::Message(message))) => return Ok(Some(message)),
+                // Who takes nothing may still say something, and has to.
+                Ok(None) if answered.is_err() && self.closed.is_none() => self.fill(give_up)?,
                 _ if answered.is_err() => answered?,
                 Ok(Some(Occurred::Closed)) => {
                     self.wait_for_end(give_up);
@@ -229,7 +232,7 @@ impl Client {
                 //# WebSocket Connection_,
                 Err(violation) => {
                     self.wire.end();
-                    self.wait_for_end(give_up);
+                    self.wait_for_end(None);
                     return Err(violation.into());
                 }
             }
@@ -328,7 +331,8 @@ impl Client {
                 // Since the last call, or so it seems: it may have said something that was not read yet.
                 Expired::PeerSilent => true,
                 Expired::Nothing | Expired::Asked | Expired::Idle => {
-                    self.answer(give_up)?;
+                    // The peer's silence is what ends a wait in which it takes nothing.
+                    let _ = self.answer(give_up);
                     false
                 }
             };
@@ -411,7 +415,7 @@ impl Client {
     }
 
     /// After the last frame the server ends the stream (RFC 6455 section 7.1.1); it gets the time for it, so that our
-    /// last frame is not lost to a reset, but no more than who calls has.
+    /// last frame is not lost to a reset.
     fn wait_for_end(&mut self, give_up: Option<Instant>) {
         let until = [give_up, self.connection.deadline()].into_iter().flatten().min();
         let Some(until) = until else { return };
@@ -508,7 +512,7 @@ pub enum ClientError {
     Io(io::Error),
     /// The time was over.
     TimedOut,
-    /// The server answered neither a ping within [`pong_within`](Limits::pong_within) nor a close frame within
+    /// The server did not answer a ping within [`pong_within`](Limits::pong_within), or a close frame within
     /// [`close_within`](Limits::close_within): it is gone.
     PeerSilent,
     /// The server is not trusted, does not trust us, or does not speak TLS.

@@ -174,8 +174,8 @@ impl Talk {
     fn message(&mut self, message: &Value, out: &mut Out) {
         let (name, seq) = (text(message, "room"), number(message, "seq"));
         let Some(room) = self.rooms.get_mut(name) else { return };
-        // All that has come of it before was read.
-        let is_first = room.seen <= room.read;
+        // It is the first that was not read, also by another device.
+        let is_first = room.seen <= room.read && seq > room.read;
         if !room.takes(seq) {
             return;
         }

@@ -232,6 +232,19 @@ fn what_is_new_elsewhere_is_told_once_also_where_the_welcome_knows_of_it() {
     }
     let new = client.out.show.iter().filter(|it| it.contains("something new in milk"));
     assert_eq!(new.count(), 1, "{:?}", client.out.show);
+    // Another device has read all but the last.
+    client.out.show.clear();
+    client.talk.lost("", &mut client.out);
+    let rooms = json!({"tea": info(0, 0), "milk": info(10, 9)});
+    client.talk.welcomed(&json!({"user": "me", "rooms": rooms}), &mut client.out);
+    client.enters("tea", 0, 0);
+    for seq in 8..11 {
+        let mut message = message(seq);
+        message["room"] = "milk".into();
+        client.hears(&json!({ "msg": message }));
+    }
+    let new = client.out.show.iter().filter(|it| it.contains("something new in milk"));
+    assert_eq!(new.count(), 1, "{:?}", client.out.show);
 }
 
 #[test]
