@@ -223,7 +223,7 @@ impl App {
         let id = Self::end(cx);
         // The pings of the loop itself are empty.
         let bytes = 1 + self.random.draw(125);
-        let status = cx.ping(&vec![b'p'; bytes]);
+        let status = cx.ping(&vec![mark(id); bytes]);
         self.oracle.get().status(id, status, bytes);
     }
 
@@ -262,6 +262,11 @@ impl App {
             self.oracle.get().received(id, bytes, text);
         }
     }
+}
+
+/// What the pings of an end are filled with.
+fn mark((link, side): EndId) -> u8 {
+    (2 * link + side) as u8
 }
 
 fn message<'m>(stamp: &Stamp, filled: &'m str) -> Message<'m> {
@@ -330,9 +335,12 @@ impl Handler for App {
         self.hold_back(cx);
     }
 
-    fn on_pong(&mut self, cx: &mut Cx<'_>, _: &[u8]) {
+    fn on_pong(&mut self, cx: &mut Cx<'_>, payload: &[u8]) {
         let id = Self::end(cx);
         self.oracle.get().told(id, "a pong");
+        if payload.iter().any(|byte| *byte != mark(id)) {
+            self.oracle.get().fail(format!("{id:?} gets the answer to a ping of another end"));
+        }
         self.act(cx, true);
         self.hold_back(cx);
     }

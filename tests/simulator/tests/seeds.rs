@@ -28,8 +28,10 @@ const REGRESSIONS_WITH_PAUSES: &[(u64, &str)] = &[
 ];
 
 /// The same, of worlds with all that there is.
-const REGRESSIONS_WITH_ALL: &[(u64, &str)] =
-    &[(10694, "a pong was owed on although its socket had room, of which no event told")];
+const REGRESSIONS_WITH_ALL: &[(u64, &str)] = &[
+    (10694, "a pong was owed on although its socket had room, of which no event told"),
+    (7168, "such a pong, over TLS, went to another connection"),
+];
 
 const WITHOUT_PINGS: Options = Options {
     broken: None,
