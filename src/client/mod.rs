@@ -281,8 +281,8 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// For a reason over 123 bytes, or when the stream fails or [the answer does not come](ClientError::PeerSilent).
-    /// Closing twice is no error.
+    /// For a reason over 123 bytes, or when the stream fails, the peer takes nothing ([`ClientError::TimedOut`]) or
+    /// [the answer does not come](ClientError::PeerSilent). Closing twice is no error.
     pub fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), ClientError> {
         match self.connection.close(Instant::now(), code, reason, &mut self.out) {
             Ok(()) | Err(SendError::Closed) => {}
