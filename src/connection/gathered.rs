@@ -226,14 +226,17 @@ mod tests {
 
     #[test]
     fn a_text_that_is_cut_within_a_character_has_no_longer_a_buffer_than_the_limit() {
-        let text = format!("\u{1F600}{}", "a".repeat(1020));
-        for cut in 1..4 {
-            let (mut gathered, mut utf8) = (Gathered::default(), Utf8::default());
-            let (first, rest) = text.as_bytes().split_at(cut);
-            gathered.push_text(first, &mut utf8, 1024).unwrap();
-            gathered.push_text(rest, &mut utf8, 1024).unwrap();
-            assert_eq!(gathered.message(Kind::Text), Message::Text(&text));
-            assert_eq!(gathered.text.capacity(), 1024, "cut behind {cut} bytes");
+        for before in [0, 500] {
+            let text = format!("{}\u{1F600}{}", "a".repeat(before), "a".repeat(1020 - before));
+            for cut in 1..4 {
+                let (mut gathered, mut utf8) = (Gathered::default(), Utf8::default());
+                let (first, rest) = text.as_bytes().split_at(before + cut);
+                gathered.push_text(first, &mut utf8, 1024).unwrap();
+                gathered.push_text(rest, &mut utf8, 1024).unwrap();
+                assert_eq!(gathered.message(Kind::Text), Message::Text(&text));
+                let capacity = gathered.text.capacity();
+                assert_eq!(capacity, 1024, "{before} bytes, and {cut} of the character");
+            }
         }
     }
 
