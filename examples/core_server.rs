@@ -10,7 +10,7 @@
 
 use std::error::Error;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -27,7 +27,16 @@ fn main() -> Result<(), Box<dyn Error>> {
     println!("listening on ws://{}/", listener.local_addr()?);
     let limits = Arc::new(Limits::default());
     for stream in listener.incoming() {
-        let (mut stream, limits) = (stream?, Arc::clone(&limits));
+        let mut stream = match stream {
+            Ok(stream) => stream,
+            Err(error) => {
+                // No descriptor is left, or the peer has gone already: the others go on.
+                eprintln!("{error}");
+                thread::sleep(Duration::from_millis(100));
+                continue;
+            }
+        };
+        let limits = Arc::clone(&limits);
         thread::spawn(move || {
             if let Err(error) = serve(&mut stream, &limits) {
                 eprintln!("{error}");
@@ -40,7 +49,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 /// A connection from its first byte to its last.
 pub(crate) fn serve(stream: &mut TcpStream, limits: &Arc<Limits>) -> Result<(), Box<dyn Error>> {
     stream.set_nodelay(true)?;
-    let Some((agreed, mut bytes)) = open(stream, limits)? else { return Ok(()) };
+    // Who takes nothing is given up like who says nothing.
+    stream.set_write_timeout(Some(limits.pong_within))?;
+    let Some((agreed, mut bytes)) = open(stream, limits)? else {
+        return Ok(end(stream, limits.close_within)?);
+    };
     let mut ws = Connection::server(&agreed, limits, Instant::now());
     let mut out = Vec::new();
     loop {
@@ -48,9 +61,9 @@ pub(crate) fn serve(stream: &mut TcpStream, limits: &Arc<Limits>) -> Result<(), 
         // Whatever has happened: what is to be said is said before anything else.
         stream.write_all(&out)?;
         out.clear();
-        outcome?;
-        if ws.is_over() {
-            return Ok(());
+        if outcome.is_err() || ws.is_over() {
+            end(stream, limits.close_within)?;
+            return Ok(outcome?);
         }
         bytes = wait(stream, &mut ws)?;
     }
@@ -134,6 +147,23 @@ fn wait(stream: &mut TcpStream, ws: &mut Connection) -> Result<Vec<u8>, Box<dyn 
             Expired::Nothing | Expired::Asked | Expired::Idle => stream.write_all(&out)?,
             Expired::PeerSilent => return Err("the peer does not answer".into()),
             Expired::CloseUnanswered => return Err("the peer did not agree to close".into()),
+        }
+    }
+}
+
+/// Ends our direction, and throws away what still comes until the peer has ended its own. Were the socket closed with
+/// bytes unread, the stream would be reset, and our last words with it.
+fn end(stream: &mut TcpStream, within: Duration) -> io::Result<()> {
+    stream.shutdown(Shutdown::Write)?;
+    let until = Instant::now() + within;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        stream.set_read_timeout(Some(left))?;
+        if !matches!(stream.read(&mut [0; READ_BYTES]), Ok(1..)) {
+            return Ok(());
         }
     }
 }

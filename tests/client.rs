@@ -4,11 +4,11 @@
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tautline::client::ClientError;
 use tautline::handshake::ClientRequest;
-use tautline::{Client, CloseCode, Limits, OwnedMessage, Violation};
+use tautline::{Client, CloseCode, Limits, Message, OwnedMessage, Violation};
 
 fn text(text: &str) -> Option<OwnedMessage> {
     Some(OwnedMessage::Text(text.to_owned()))
@@ -183,4 +183,42 @@ fn a_client_that_waits_for_nothing_does_not_wait_for_the_end_of_the_stream_eithe
     assert_eq!(poll(&mut client), None);
     assert_eq!(client.closed(), Some((Some(CloseCode::NORMAL), "")));
     drop(keeps);
+}
+
+#[test]
+fn who_takes_nothing_is_heard_all_the_same() {
+    let (url, _keeps) = mute_server(b"\x81\x02hi\x89\0\x81\x03you");
+    let mut limits = Limits::default();
+    limits.ping_after = None;
+    limits.pong_within = Duration::from_secs(2);
+    let mut client = Client::connect(&ClientRequest::new(url.parse().unwrap()), limits).unwrap();
+    let sent = client.send(Message::Binary(&vec![0; 64 << 20]));
+    assert!(matches!(sent, Err(ClientError::TimedOut)), "{sent:?}");
+    let reads_from = Instant::now();
+    assert_eq!(client.read().unwrap(), text("hi"));
+    assert_eq!(client.read().unwrap(), text("you"));
+    // To wait for the peer to take something would take two seconds each time.
+    assert!(reads_from.elapsed() < Duration::from_secs(2), "{:?}", reads_from.elapsed());
+}
+
+#[test]
+fn a_read_timeout_holds_while_the_server_says_things_that_are_no_messages() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut request = vec![0; 4096];
+        let count = stream.read(&mut request).unwrap();
+        stream.write_all(&upgrade(&request[..count])).unwrap();
+        // Until the client has gone.
+        while stream.write_all(b"\x8A\0").is_ok() {}
+    });
+    let mut client = tautline::connect(&url).unwrap();
+    for timeout in [Duration::ZERO, Duration::from_millis(20)] {
+        client.set_read_timeout(Some(timeout));
+        let read = client.read();
+        assert!(matches!(read, Err(ClientError::TimedOut)), "{read:?}");
+    }
+    drop(client);
+    server.join().unwrap();
 }

@@ -239,6 +239,9 @@ fn what_is_no_websocket_url_is_refused_for_its_reason() {
         ("ws://a/ HTTP/1.1\r\nX: y", UrlError::Character),
         ("ws://a/\0", UrlError::Character),
         ("ws://a/ä", UrlError::Character),
+        ("ws://a/b|c", UrlError::Character),
+        ("ws://a/?b[]=\\", UrlError::Character),
+        ("ws://a?{\"b\"}", UrlError::Character),
     ] {
         assert_eq!(text.parse::<Url>(), Err(error), "{text}");
         assert!(error.to_string().starts_with("no WebSocket URL: "));

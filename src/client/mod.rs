@@ -29,6 +29,10 @@ use wire::Wire;
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 64 * 1024;
+/// How many reads go on with what is there when the time for a message is over.
+const LATE_READS_MAX: usize = 16;
+/// For how long what the peer says is waited for before what it did not take is tried again.
+const WRITTEN_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
 /// Connects to a `ws://` or `wss://` URL and waits until the connection is open.
 ///
@@ -195,8 +199,9 @@ impl Client {
     }
 
     /// How long [`read`](Self::read) waits for a message; `None`, the default, waits as long as the peer lives. What is
-    /// there already is given at any timeout, also at zero. After a close frame it is also the longest wait for the server to
-    /// end the stream.
+    /// there already is given at any timeout, also at zero, but of a message of several MiB a part may be left for the
+    /// next call. After a close frame it is also the longest wait for the server to end the stream; one that breaks a
+    /// rule has [`close_within`](Limits::close_within) for that.
     pub fn set_read_timeout(&mut self, timeout: Option<Duration>) {
         self.read_timeout = timeout;
     }
@@ -211,26 +216,38 @@ impl Client {
     /// frame; or with [`ClientError::TimedOut`], after which it may be called again.
     pub fn read(&mut self) -> Result<Option<OwnedMessage>, ClientError> {
         let give_up = self.read_timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut late_reads = 0;
         loop {
-            let event = self.next_event();
-            let answered = self.answer(give_up);
-            match event {
-                // What could not be written is written by the next call.
-                Ok(Some(Occurred::Message(message))) => return Ok(Some(message)),
-                // Who takes nothing may still say something, and has to.
-                Ok(None) if answered.is_err() && self.closed.is_none() => self.fill(give_up)?,
-                _ if answered.is_err() => answered?,
+            match self.next_event() {
+                Ok(Some(Occurred::Message(message))) => {
+                    // What cannot be written now is written by the next call.
+                    let _ = self.answer(Some(Instant::now()));
+                    return Ok(Some(message));
+                }
                 Ok(Some(Occurred::Closed)) => {
+                    self.answer(give_up)?;
                     self.wait_for_end(give_up);
                     return Ok(None);
                 }
                 Ok(Some(Occurred::Other)) => {}
-                Ok(None) if self.closed.is_some() => return Ok(None),
-                Ok(None) => self.fill(give_up)?,
+                Ok(None) if self.closed.is_some() => {
+                    self.answer(give_up)?;
+                    return Ok(None);
+                }
+                Ok(None) => {
+                    if give_up.is_some_and(|it| it <= Instant::now()) {
+                        late_reads += 1;
+                        if late_reads > LATE_READS_MAX {
+                            return Err(ClientError::TimedOut);
+                        }
+                    }
+                    self.fill(give_up)?;
+                }
                 //= https://www.rfc-editor.org/rfc/rfc6455#section-7.1.7
                 //# To do so, the client MUST _Close the
                 //# WebSocket Connection_,
                 Err(violation) => {
+                    self.answer(give_up)?;
                     self.wire.end();
                     self.wait_for_end(None);
                     return Err(violation.into());
@@ -318,7 +335,6 @@ impl Client {
             Err(violation) => Err(violation),
         };
         self.unread.start = self.unread.end - incoming.remaining();
-        self.connection.flush(&mut self.out);
         occurred
     }
 
@@ -331,12 +347,14 @@ impl Client {
                 // Since the last call, or so it seems: it may have said something that was not read yet.
                 Expired::PeerSilent => true,
                 Expired::Nothing | Expired::Asked | Expired::Idle => {
-                    // The peer's silence is what ends a wait in which it takes nothing.
-                    let _ = self.answer(give_up);
+                    // Who takes nothing may still say something, and has to: its silence is what ends the wait.
+                    let _ = self.answer(Some(now));
                     false
                 }
             };
-            let until = [give_up, self.connection.deadline()].into_iter().flatten().min();
+            let waits = !self.out.is_empty() || self.wire.waits();
+            let again = waits.then(|| now.checked_add(WRITTEN_AGAIN_AFTER)).flatten();
+            let until = [give_up, again, self.connection.deadline()].into_iter().flatten().min();
             let wait =
                 until.map(|it| it.saturating_duration_since(now).max(Duration::from_millis(1)));
             self.wire.stream.set_read_timeout(wait)?;
@@ -386,10 +404,16 @@ impl Client {
         let mut written = 0;
         let mut tried = false;
         let result = loop {
-            let rest = self.out.get(written..).unwrap_or_default();
-            if rest.is_empty() && !self.wire.waits() {
-                break Ok(());
+            if written == self.out.len() && !self.wire.waits() {
+                // Not before: to a peer that takes nothing, one pong is owed and not all.
+                self.out.clear();
+                written = 0;
+                self.connection.flush(&mut self.out);
+                if self.out.is_empty() {
+                    break Ok(());
+                }
             }
+            let rest = self.out.get(written..).unwrap_or_default();
             let now = Instant::now();
             let stalled = now.checked_add(self.pong_within);
             let closing =

@@ -23,6 +23,8 @@ struct Tls {
     taken: usize,
     /// What is to be written.
     unsent: Vec<u8>,
+    /// What was wrong behind what was decrypted and is not taken yet.
+    failed: Option<io::Error>,
 }
 
 /// What is encrypted for one write.
@@ -43,7 +45,8 @@ impl Wire {
     pub(super) fn secure(stream: TcpStream, mut session: Session) -> io::Result<Self> {
         let mut unsent = Vec::new();
         session.receive(&mut [], &mut Vec::new(), &mut unsent)?;
-        let tls = Tls { session, received: Vec::new(), plain: Vec::new(), taken: 0, unsent };
+        let (received, plain) = (Vec::new(), Vec::new());
+        let tls = Tls { session, received, plain, taken: 0, unsent, failed: None };
         Ok(Self { stream, tls: Some(Box::new(tls)) })
     }
 
@@ -127,8 +130,18 @@ impl Tls {
         if self.taken == self.plain.len() {
             self.plain.clear();
             self.taken = 0;
-            if self.session.is_closed() || !self.read(stream)? {
+            if let Some(error) = self.failed.take() {
+                return Err(error);
+            }
+            if self.session.is_closed() {
                 return Ok(0);
+            }
+            match self.read(stream) {
+                Ok(true) => {}
+                Ok(false) => return Ok(0),
+                Err(error) if self.plain.is_empty() => return Err(error),
+                // What came before is delivered.
+                Err(error) => self.failed = Some(error),
             }
             // Where that fails, what came before is delivered, and the next read finds the end.
             let flushed = self.flush(stream);

@@ -72,8 +72,10 @@ pub(crate) use {
 /// 2. To send, call [`send`](Self::send), [`send_part`](Self::send_part), [`ping`](Self::ping) or
 ///    [`close`](Self::close). All of them append to a buffer that you own and write to the socket in one go.
 /// 3. At the time of [`deadline`](Self::deadline), call [`on_deadline`](Self::on_deadline).
-/// 4. When [`is_over`](Self::is_over), write what there is and close the socket; a server does so at once, a client
-///    gives the server until the deadline (RFC 6455 section 7.1.1).
+/// 4. When [`is_over`](Self::is_over), or after an error, write what there is and end the stream: a server shuts down
+///    its direction at once, and reads on to the peer's end or the deadline before it closes the socket, as one with
+///    bytes unread is reset and takes the close frame with it; a client gives the server until the deadline to end it
+///    first (RFC 6455 section 7.1.1).
 ///
 /// # Promises
 ///

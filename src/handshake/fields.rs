@@ -1,5 +1,7 @@
 //! Header fields of a head that was parsed already, and the lists in them (RFC 9110 section 5).
 
+use super::find::find;
+
 /// One field line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'h> {
@@ -40,7 +42,11 @@ impl<'h> Fields<'h> {
     ///
     /// `_` is not `-`: a field whose name differs in that is another one (RFC 9110 section 17.10).
     pub fn all<'n>(self, name: &'n str) -> impl Iterator<Item = &'h [u8]> + use<'h, 'n> {
-        self.iter().filter(|field| field.name.eq_ignore_ascii_case(name)).map(|field| field.value)
+        let mut lines = self.lines;
+        let fields = std::iter::from_fn(move || split_field(next_line(&mut lines)?));
+        fields
+            .filter(|(field, _)| field.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| value)
     }
 
     /// The members of a list that may be spread over several lines; empty members are passed over.
@@ -96,7 +102,7 @@ pub(crate) const fn is_tchar(byte: u8) -> bool {
 }
 
 fn next_line<'h>(lines: &mut &'h [u8]) -> Option<&'h [u8]> {
-    let end = lines.iter().position(|&byte| byte == b'\n')?;
+    let end = find(lines, [b'\n'])?;
     let (line, rest) = lines.split_at_checked(end + 1)?;
     *lines = rest;
     Some(line)
@@ -104,8 +110,13 @@ fn next_line<'h>(lines: &mut &'h [u8]) -> Option<&'h [u8]> {
 
 /// The line's field; `None` for the empty line at the end.
 fn parse_field(line: &[u8]) -> Option<Field<'_>> {
+    let (name, value) = split_field(line)?;
+    Some(Field { name: std::str::from_utf8(name).ok()?, value })
+}
+
+fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let line = line.strip_suffix(b"\r\n")?;
-    let colon = line.iter().position(|&byte| byte == b':')?;
+    let colon = find(line, [b':'])?;
     let (name, value) = line.split_at_checked(colon)?;
-    Some(Field { name: std::str::from_utf8(name).ok()?, value: trim(value.get(1..)?) })
+    Some((name, trim(value.get(1..)?)))
 }

@@ -8,6 +8,7 @@ use std::fmt;
 use crate::limits::Limits;
 
 use super::fields::is_tchar;
+use super::find::find;
 
 /// A head has at most so many fields, whatever the limits say: they are parsed into a fixed array.
 pub(crate) const FIELDS_MAX: usize = 128;
@@ -146,7 +147,7 @@ impl HeadScanner {
             self.scanned += 1;
             return self.end_line(limits);
         }
-        let content = content_bytes(piece);
+        let content = find(piece, [b'\r', b'\n']).unwrap_or(piece.len());
         self.scanned += content;
         self.check_line_length(limits)?;
         match piece.get(content) {
@@ -215,19 +216,6 @@ impl HeadScanner {
         }
         Ok(())
     }
-}
-
-/// Bytes before the first CR or LF. Whole blocks without one are passed in a loop that vectorises.
-fn content_bytes(bytes: &[u8]) -> usize {
-    let ends_line = |byte: &u8| matches!(byte, b'\r' | b'\n');
-    let (blocks, _) = bytes.as_chunks::<32>();
-    let plain = blocks
-        .iter()
-        .take_while(|block| !block.iter().fold(false, |found, byte| found | ends_line(byte)))
-        .count()
-        * 32;
-    let rest = bytes.get(plain..).unwrap_or_default();
-    plain + rest.iter().position(ends_line).unwrap_or(rest.len())
 }
 
 /// Why a head is refused before it is parsed.

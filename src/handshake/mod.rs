@@ -82,6 +82,7 @@ mod client;
 mod extension;
 mod extra;
 mod fields;
+mod find;
 mod head;
 mod key;
 mod origin;

@@ -108,6 +108,10 @@ pub enum Origins {
     Any,
     /// Pages that this server's own host serves, over TLS exactly if this listener speaks TLS. Behind a proxy that ends
     /// TLS the two differ: list the origin there.
+    ///
+    /// The host is the one of the request. A page can have its own name lead to this server (DNS rebinding): where a
+    /// peer is trusted for the address it comes from, or the server is reached on a private one, compare
+    /// [`host`](super::HttpRequest::host) with the names that the server has, or list the origins.
     #[default]
     SameHost,
     /// The origins of a list, see [`Origins::list`].

@@ -88,6 +88,9 @@ impl FromStr for Url {
             BadTarget::Fragment => UrlError::Fragment,
             BadTarget::Percent => UrlError::Percent,
         })?;
+        if rest.bytes().any(|byte| br#""<>[\]^`{|}"#.contains(&byte)) {
+            return Err(UrlError::Character);
+        }
         Ok(Self {
             secure,
             host: authority.host.to_owned(),
@@ -131,7 +134,8 @@ pub enum UrlError {
     Fragment,
     /// A `%` without two hexadecimal digits after it.
     Percent,
-    /// A space, a control character, or one that is not ASCII.
+    /// A space, a control character, one that is not ASCII, or one of `"<>[\]^{|}` and the grave accent, which may stand
+    /// in no URI (RFC 3986 section 2).
     Character,
 }
 
@@ -146,7 +150,7 @@ impl fmt::Display for UrlError {
             }
             Self::Percent => f.write_str("a % is not followed by two hexadecimal digits"),
             Self::Character => {
-                f.write_str("spaces and characters that are not ASCII are written as %HH")
+                f.write_str("spaces, quotes, brackets and what is not ASCII are written as %HH")
             }
         }
     }

@@ -247,7 +247,9 @@
 //! user's cookies; servers did not ask which page it was, or let every address pass.
 //!
 //! [`Origins::SameHost`](crate::Origins::SameHost) is the default: 403 for another origin, `null`, two, or one that
-//! is none.
+//! is none. It compares with the host of the request, so it is not what keeps out a page whose name leads to this
+//! server by DNS rebinding: a server that trusts addresses compares the host with its own names, as the chat relay does,
+//! or lists the origins.
 //!
 //! Test: `attacks::heads::origins_of_another_site_of_an_address_null_and_two`.
 //!

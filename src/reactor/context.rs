@@ -17,7 +17,7 @@ use crate::handshake::ClientRequest;
 
 /// A connection, in the hands of a [`Handler`](super::Handler).
 ///
-/// What is sent here is written when the handler returns, all of it in one go. Only a message of 32 KiB and more may be
+/// What is sent here is written when the handler returns, all of it in one go. Only a message of 96 KiB and more may be
 /// written at once, with what was sent before it.
 pub struct Context<'a, S> {
     world: &'a mut World<S>,
@@ -27,7 +27,8 @@ pub struct Context<'a, S> {
 }
 
 /// A payload from this length on is written at once, from where it lies: to copy it costs more than a write of its own.
-const WRITTEN_AT_ONCE_BYTES: usize = 32 * 1024;
+/// Shorter ones are cheaper in one write with those before and behind them.
+const WRITTEN_AT_ONCE_BYTES: usize = 96 * 1024;
 
 impl<'a, S> Context<'a, S> {
     pub(super) fn new(world: &'a mut World<S>, id: ConnectionId) -> Self {

@@ -494,6 +494,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
                 }
                 self.world.mark_dirty(id);
             } else if self.world.is_settled() {
+                // What has drained meanwhile is for the next time.
+                drained.append(&mut self.world.drained);
+                self.world.drained = drained;
                 return;
             }
         }

@@ -346,6 +346,35 @@ fn a_read_timeout_holds_while_a_record_trickles() {
     assert_eq!(client.read().unwrap(), Some(OwnedMessage::Binary(vec![7; 100])));
 }
 
+#[test]
+fn what_came_before_a_record_that_is_wrong_is_delivered_first() {
+    let authority = Authority::new();
+    let (port, _thread) = raw_server(&authority, |mut tls, mut stream, answer| {
+        tls.writer().write_all(answer.as_bytes()).unwrap();
+        while tls.wants_write() {
+            tls.write_tls(&mut stream).unwrap();
+        }
+        let mut records = Vec::new();
+        for byte in [7, 8] {
+            tls.writer().write_all(&plain_frame(&[byte; 100])).unwrap();
+            while tls.wants_write() {
+                tls.write_tls(&mut records).unwrap();
+            }
+        }
+        if let Some(last) = records.last_mut() {
+            *last ^= 1;
+        }
+        stream.write_all(&records).unwrap();
+        let _ = stream.read(&mut [0; 100]);
+    });
+    let request = ClientRequest::new(format!("wss://localhost:{port}/").parse().unwrap());
+    let trusted = ClientTls::trusting(authority.root()).unwrap();
+    let mut client = Client::connect_tls(&request, Limits::default(), &trusted).unwrap();
+    assert_eq!(client.read().unwrap(), Some(OwnedMessage::Binary(vec![7; 100])));
+    let read = client.read();
+    assert!(matches!(read, Err(ClientError::Tls(_))), "{read:?}");
+}
+
 fn plain_frame(payload: &[u8]) -> Vec<u8> {
     let mut out = vec![0x82, payload.len() as u8];
     out.extend(payload);

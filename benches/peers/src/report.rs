@@ -62,10 +62,11 @@ impl Report {
         let model =
             cores.first().and_then(|line| line.split_once(": ")).map_or("unknown", |it| it.1);
         self.say(&format!(
-            "{model}, {} cores, Linux {}. Load of the machine before: {}.\n\n\
+            "{model}, {} cores, Linux {}, TCP with {}. Load of the machine before: {}.\n\n\
             {} rounds in turns, {} s each. Server on core 0, load on core 1.\n",
             cores.len(),
             read("/proc/sys/kernel/osrelease").trim(),
+            read("/proc/sys/net/ipv4/tcp_congestion_control").trim(),
             read("/proc/loadavg").split(' ').next().unwrap_or_default(),
             options.rounds,
             options.timing.measured.as_secs_f64(),

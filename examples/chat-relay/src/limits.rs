@@ -49,6 +49,8 @@ pub struct RelayLimits {
     /// Bytes of messages with their names, in one answer to `get` or `search`, and in one piece of a catch-up. Default
     /// 64 KiB, but always one message.
     pub answer_bytes_max: usize,
+    /// Answers to `get` and `search` that a person may await, with all devices. Default 16; beyond it `busy`.
+    pub reading_max: usize,
     /// Members in one answer. Default 256; the client asks again for the rest.
     pub answer_members_max: usize,
 
@@ -89,8 +91,8 @@ pub struct RelayLimits {
     pub password_cost: u32,
     /// What it costs to make a room. Default 20.
     pub room_cost: u32,
-    /// What a `search` costs beside its answer: the store looks at thousands of messages that have the words, whoever
-    /// can read them, and at the numbers of all messages with a word that begins as the last one does. Default 10.
+    /// What a `search` costs beside its answer: the store looks at the numbers of all messages that have one of the words,
+    /// whoever can read them, or a word that begins as the last one does. Default 10.
     pub search_cost: u32,
     /// Lines refused with `rate`, and sent before the time that the refusal before them named, until the connection is
     /// closed with 4500. One is forgiven each second. Default 200.
@@ -109,6 +111,7 @@ impl Default for RelayLimits {
             search_bytes_max: 200,
             answer_messages_max: 100,
             answer_bytes_max: 64 * 1024,
+            reading_max: 16,
             answer_members_max: 256,
             people_max: 100_000,
             rooms_max: 100_000,

@@ -314,6 +314,7 @@ fn the_limits_are_those_of_the_relay() {
         limits.eph_bytes_max,
         limits.search_bytes_max,
         messages,
+        limits.reading_max,
         limits.answer_members_max,
         limits.name_chars_max,
         limits.room_chars_max,

@@ -350,26 +350,23 @@ fn search_goes_on_from_the_last_number() {
 }
 
 #[test]
-fn a_search_looks_at_so_many_and_goes_on_from_there() {
+fn a_search_tells_nothing_of_other_rooms() {
     let mut store = room_with(1);
     do_one(&mut store, make_room("other", &[1]));
-    let jobs = (0..7_000).map(|n| say(2, 1, &format!("o{n}"), "word")).collect();
+    let jobs = (0..7_000).map(|n| say(2, 1, &format!("o{n}"), "word r1 r3")).collect();
     do_all(&mut store, jobs);
-    let mut before = None;
-    let mut pages = Vec::new();
-    loop {
-        let (rooms, words) = (vec![RoomId(1)], "word".into());
-        let (messages_max, bytes_max) = (2, 1000);
-        let job = Job::Search { rooms, words, before, messages_max, bytes_max };
+    do_one(&mut store, make_room("empty", &[1]));
+    for (rooms, found) in [(vec![1], &[1][..]), (vec![3], &[]), ((3..259).collect(), &[])] {
+        let rooms = rooms.into_iter().map(RoomId).collect();
+        let (words, messages_max, bytes_max) = ("word".into(), 2, 1000);
+        let job = Job::Search { rooms, words, before: None, messages_max, bytes_max };
         let answer = do_one(&mut store, job);
-        pages.push(seqs(&answer));
-        let Answer::Found { next, .. } = answer else { panic!("{answer:?}") };
-        before = next;
-        if next.is_none() {
-            break;
-        }
+        assert_eq!(seqs(&answer), found);
+        assert!(matches!(answer, Answer::Found { next: None, .. }), "{answer:?}");
     }
-    assert_eq!(pages, [vec![], vec![1]]);
+    for words in ["r1", "r2", "word r1"] {
+        assert_eq!(seqs(&search(&mut store, &[1], words)), Vec::<u64>::new(), "{words} is no text");
+    }
 }
 
 #[test]

@@ -168,8 +168,7 @@ pub struct Fetched<'a> {
 pub struct Found<'a> {
     /// Each as in `msg`.
     pub msgs: Vec<Message<'a>>,
-    /// What `before` is to go on with older ones, if not all were looked at. There may be one although nothing was
-    /// found yet.
+    /// What `before` is to go on with older ones, if there are more.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next: Option<u64>,
 }

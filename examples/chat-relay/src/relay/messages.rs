@@ -73,8 +73,30 @@ impl<K: Key> Relay<K> {
         Ok(())
     }
 
+    /// Whether the person may ask for messages: what they come to waits in memory, so there is not more of it than a
+    /// client needs that asks for the next page before it has the last.
+    fn begins_to_read(&mut self, asker: Asker<K>, me: PersonId) -> Result<(), Problem> {
+        if asker.id.is_none() {
+            let text = "without an id there is no answer: nothing was looked for";
+            return Err(problem(ErrorCode::Fields, text));
+        }
+        let Some(person) = self.people.get_mut(&me) else { return Err(not_member()) };
+        if person.reading >= self.limits.reading_max {
+            let text = "you wait for enough answers: take those first";
+            return Err(problem(ErrorCode::Busy, text).retry_after(super::RETRY_BUSY_MS));
+        }
+        person.reading = person.reading.saturating_add(1);
+        Ok(())
+    }
+
+    pub(super) fn has_read(&mut self, me: PersonId) {
+        if let Some(person) = self.people.get_mut(&me) {
+            person.reading = person.reading.saturating_sub(1);
+        }
+    }
+
     pub(super) fn get(
-        &self,
+        &mut self,
         asker: Asker<K>,
         me: PersonId,
         get: &Get,
@@ -86,6 +108,7 @@ impl<K: Key> Relay<K> {
             let text = format!("from is 1 to the head, {head}, and not more than to");
             return Err(problem(ErrorCode::Range, text));
         }
+        self.begins_to_read(asker, me)?;
         let job = Job::Read {
             room: id,
             from: get.from.max(first),
@@ -93,7 +116,7 @@ impl<K: Key> Relay<K> {
             messages_max: self.limits.answer_messages_max,
             bytes_max: self.limits.answer_bytes_max,
         };
-        out.push(ask_store(Step::Fetched { asker, room: id }, job));
+        out.push(ask_store(Step::Fetched { asker, me, room: id }, job));
         Ok(())
     }
 
@@ -134,6 +157,7 @@ impl<K: Key> Relay<K> {
             }
         };
         self.pay(now, asker.who, self.limits.search_cost)?;
+        self.begins_to_read(asker, me)?;
         let job = Job::Search {
             rooms,
             words: search.text,
@@ -141,7 +165,7 @@ impl<K: Key> Relay<K> {
             messages_max: self.limits.answer_messages_max,
             bytes_max: self.limits.answer_bytes_max,
         };
-        out.push(ask_store(Step::Found { asker }, job));
+        out.push(ask_store(Step::Found { asker, me }, job));
         Ok(())
     }
 
@@ -263,8 +287,9 @@ impl<K: Key> Relay<K> {
     /// The room, if the person may write there.
     fn room_to_write(&self, me: PersonId, name: &str) -> Result<RoomId, Problem> {
         let id = self.room_of(me, name)?;
-        let role = self.rooms.get(&id).and_then(|room| room.members.get(&me)).map(|it| it.role);
-        match role {
+        // Who is about to be out of it is as good as out.
+        let room = self.rooms.get(&id).filter(|room| !room.leaving.contains(&me));
+        match room.and_then(|room| room.members.get(&me)).map(|it| it.role) {
             Some(Role::Member | Role::Owner) => Ok(id),
             Some(Role::Reader) => Err(problem(ErrorCode::Forbidden, "you may only read here")),
             None => Err(not_member()),

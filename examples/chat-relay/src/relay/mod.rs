@@ -164,6 +164,8 @@ pub struct Relay<K> {
     names: HashMap<Arc<str>, RoomId>,
     /// Marks that the store had no room for.
     unmarked: BTreeSet<(RoomId, PersonId)>,
+    /// People who were in no room when the relay started: it may have died before their names were free again.
+    left_before: BTreeSet<PersonId>,
     /// People whom the store could not forget.
     unforgotten: BTreeSet<PersonId>,
     /// Rooms that it could not forget.
@@ -203,6 +205,7 @@ impl<K: Key> Relay<K> {
             making: 0,
             names: HashMap::new(),
             unmarked: BTreeSet::new(),
+            left_before: BTreeSet::new(),
             unforgotten: BTreeSet::new(),
             unforgotten_rooms: BTreeSet::new(),
             heirless: BTreeSet::new(),
@@ -226,6 +229,8 @@ impl<K: Key> Relay<K> {
             relay.names.insert(room.name.clone(), id);
             relay.rooms.insert(id, room);
         }
+        let in_no_room = relay.people.iter().filter(|(_, person)| person.rooms.is_empty());
+        relay.left_before = in_no_room.map(|(id, _)| *id).collect();
         relay.people.retain(|_, person| !person.rooms.is_empty());
         // It died between the last owner's going and the heir's coming.
         let ownerless = relay.rooms.iter().filter(|(_, room)| room.heir().is_some());
@@ -321,11 +326,13 @@ impl<K: Key> Relay<K> {
                 let done = self.sent(&draft, answer, out);
                 self.done(asker, done, out);
             }
-            Step::Fetched { asker, room } => {
+            Step::Fetched { asker, me, room } => {
+                self.has_read(me);
                 let done = self.fetched(asker, room, answer, out);
                 self.done(asker, done, out);
             }
-            Step::Found { asker } => {
+            Step::Found { asker, me } => {
+                self.has_read(me);
                 let done = self.found(asker, answer, out);
                 self.done(asker, done, out);
             }
@@ -364,12 +371,15 @@ impl<K: Key> Relay<K> {
         self.close_the_expired(now, out);
         self.tell_who_left(now, out);
         self.addresses.tidy(self.address_rate(), now.clock);
-        self.store_again(out);
+        self.store_again(now, out);
         self.retain(now, out);
     }
 
     /// Does again what the store could not do, and nobody waits for.
-    fn store_again(&mut self, out: &mut Vec<Out<K>>) {
+    fn store_again(&mut self, now: Moment, out: &mut Vec<Out<K>>) {
+        if now.clock >= self.limits.name_kept {
+            self.unforgotten.append(&mut self.left_before);
+        }
         for (room, person) in std::mem::take(&mut self.unmarked) {
             self.store_mark(room, person, out);
         }
@@ -506,8 +516,10 @@ impl<K: Key> Relay<K> {
     fn retained(&mut self, now: Moment, answer: Answer, out: &mut Vec<Out<K>>) {
         let Answer::Retained { firsts, more } = answer else { return };
         for (room, first) in firsts {
-            if let Some(room) = self.rooms.get_mut(&room) {
-                room.first = room.first.max(first);
+            let Some(held) = self.rooms.get_mut(&room) else { continue };
+            held.first = held.first.max(first);
+            if held.is_over() && held.entering == 0 {
+                self.forget_room(room, out);
             }
         }
         if more {

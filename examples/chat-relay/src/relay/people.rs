@@ -27,6 +27,8 @@ pub(super) struct Person<K> {
     pub(super) quiet: Vec<K>,
     pub(super) rooms: BTreeSet<RoomId>,
     pub(super) bucket: Bucket,
+    /// Answers of the store to `get` and `search` that are awaited.
+    pub(super) reading: usize,
     /// Others see the person as here.
     online: bool,
     /// When the last connection ended, in milliseconds since 1970.
@@ -108,6 +110,7 @@ impl<K: Key> Relay<K> {
             quiet: Vec::new(),
             rooms: BTreeSet::new(),
             bucket: Bucket::full(self.rate(), now),
+            reading: 0,
             online: false,
             last_seen_ms: known.last_seen_ms,
             leaving: None,
@@ -171,6 +174,11 @@ impl<K: Key> Relay<K> {
         if let Some(at) = person.devices.iter().position(|it| *it == who) {
             person.devices.remove(at);
             person.last_seen_ms = now.unix_ms;
+            if person.devices.is_empty() {
+                // Before others see it: the relay may not be there any more by then.
+                let seen = Job::Seen { person: me, at_ms: now.unix_ms };
+                out.push(ask_store(Step::Nothing, seen));
+            }
             for room in &person.rooms {
                 if let Some(room) = self.rooms.get_mut(room)
                     && room.live.remove(&who)
@@ -200,8 +208,6 @@ impl<K: Key> Relay<K> {
             let Some(person) = self.people.get_mut(&me) else { continue };
             let leaving = person.leaving.take();
             if std::mem::replace(&mut person.online, false) {
-                let seen = Job::Seen { person: me, at_ms: person.last_seen_ms };
-                out.push(ask_store(Step::Nothing, seen));
                 self.tell_presence(me, out);
             }
             match leaving {

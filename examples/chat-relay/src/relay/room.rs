@@ -90,7 +90,7 @@ impl<K: Ord> Room<K> {
 
     /// Whether nobody could come into it any more, or there is nothing to come for.
     pub(super) fn is_over(&self) -> bool {
-        self.members.is_empty() && (self.head == 0 || self.access != Access::Open)
+        self.members.is_empty() && (self.first > self.head || self.access != Access::Open)
     }
 
     /// Whether its members are told of each other's marks and presence.

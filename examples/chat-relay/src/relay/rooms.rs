@@ -321,6 +321,8 @@ impl<K: Key> Relay<K> {
             (Some(role), Some(asker)) if joins => {
                 self.enter(id, person, role, asker.who, out);
                 done = self.show_room(asker, person, id, out);
+                // Everybody else may have left it.
+                self.pass_on(id, out);
             }
             (Some(role), _) => {
                 self.change_role(id, person, role, out);
@@ -430,6 +432,9 @@ impl<K: Key> Relay<K> {
         for who in of_person.devices.iter().copied() {
             if let Some(session) = self.sessions.get_mut(&who) {
                 session.behind.retain(|behind| behind.room != id);
+                if session.behind.is_empty() && !session.feeding {
+                    self.lagging.remove(&who);
+                }
             }
             if room.live.remove(&who) {
                 out.push(Out::Unsubscribe { who, topic: room.name.clone() });
@@ -454,7 +459,7 @@ impl<K: Key> Relay<K> {
         self.set_role(change, out);
     }
 
-    fn forget_room(&mut self, id: RoomId, out: &mut Vec<Out<K>>) {
+    pub(super) fn forget_room(&mut self, id: RoomId, out: &mut Vec<Out<K>>) {
         if let Some(room) = self.rooms.remove(&id) {
             self.names.remove(&room.name);
             out.push(ask_to_forget(id));

@@ -94,6 +94,12 @@ impl Addresses {
         }
     }
 
+    fn charge(&mut self, network: Option<Network>, cost: u32) {
+        if let Some((bucket, _)) = network.and_then(|it| self.of.get_mut(&it)) {
+            bucket.charge(cost);
+        }
+    }
+
     /// Forgets networks that have no connection, and nothing to pay off: to come again is no way around the rate.
     pub(super) fn tidy(&mut self, rate: Rate, now: Duration) {
         if now >= self.tidied_at + Duration::from_secs(60) {
@@ -162,9 +168,12 @@ impl<K: Key> Relay<K> {
 
     /// An answer that is larger than its question is paid for too.
     pub(super) fn charge_for_answer(&mut self, who: K, bytes: usize) {
+        let cost = kibibytes(bytes);
         if let Some(person) = self.person_of(who).and_then(|it| self.people.get_mut(&it)) {
-            person.bucket.charge(kibibytes(bytes));
+            person.bucket.charge(cost);
         }
+        let network = self.sessions.get(&who).and_then(|session| session.address);
+        self.addresses.charge(network, cost);
     }
 
     /// Answers with the problem; a client that goes on although it was told to wait is closed.

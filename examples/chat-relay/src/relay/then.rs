@@ -54,10 +54,12 @@ pub(super) enum Step<K> {
     /// Messages were asked for.
     Fetched {
         asker: Asker<K>,
+        me: PersonId,
         room: RoomId,
     },
     Found {
         asker: Asker<K>,
+        me: PersonId,
     },
     /// A connection that is behind gets the next piece.
     Feed {

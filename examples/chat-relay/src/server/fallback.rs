@@ -18,7 +18,7 @@ use tautline::reactor::{self as engine, ConnectionId, SendStatus};
 
 use super::{Context, Hub, Server, http};
 use crate::limits::RelayLimits;
-use crate::protocol;
+use crate::protocol::{self, ErrorCode, Problem};
 use crate::relay::{Moment, Out};
 
 /// A comment is written as often as this: proxies end what is silent, and a client that is gone is found by writing to
@@ -55,8 +55,8 @@ enum Form {
         until: Duration,
     },
     Post {
-        /// What is said when the `hello` was answered.
-        rest: String,
+        /// What is said when the `hello` was answered, until it is.
+        rest: Option<String>,
         /// The client wants the answer to its `hello`, too.
         own_hello: bool,
         /// Answers that are awaited.
@@ -122,6 +122,14 @@ impl Server {
         let Ok(head) = head(&form) else {
             return Some(Response::new(Status::INTERNAL_SERVER_ERROR).into());
         };
+        if matches!(form, Form::Post { .. })
+            && protocol::parse(&first).is_ok_and(|it| it.id.is_none())
+        {
+            // Nothing would tell when it is done, nor a new person the token.
+            let text = "the first line needs an id; nothing was done";
+            let line = Problem::new(ErrorCode::Fields, text).line();
+            return Some(head.body(format!("{line}\n").into_bytes()).into());
+        }
         let who = cx.id();
         let stream = Stream { form, early: Some(Vec::new()), greeted: false, done: false, until };
         self.streams.of.insert(who, stream);
@@ -302,10 +310,10 @@ impl Stream {
     /// What is to be said after the `hello`, once.
     fn next_to_say(&mut self, line_bytes_max: usize, lines_max: usize) -> Option<String> {
         let Form::Post { rest, awaited, .. } = &mut self.form else { return None };
-        if self.done || rest.is_empty() {
+        if self.done {
             return None;
         }
-        let rest = std::mem::take(rest);
+        let rest = rest.take()?;
         // A line that is too long is refused without its id, and what is beyond the last line not at all.
         let said = rest.split('\n').map(str::trim_ascii).filter(|line| !line.is_empty());
         let read = said.take(lines_max).filter(|line| line.len() <= line_bytes_max);
@@ -342,13 +350,13 @@ fn hello(request: &HttpRequest<'_>, live: bool) -> String {
 
 fn post(request: &HttpRequest<'_>, body: &str) -> (Form, String) {
     if request.field("Authorization").is_some() {
-        let form = Form::Post { rest: format!("{body}\n"), own_hello: false, awaited: 0 };
+        let form = Form::Post { rest: Some(body.to_owned()), own_hello: false, awaited: 0 };
         return (form, hello(request, false));
     }
     let body = body.trim_ascii_start();
     let (first, rest) = body.split_once('\n').unwrap_or((body, ""));
     let first = if first.is_empty() { "{}" } else { first };
-    let form = Form::Post { rest: format!("{rest}\n"), own_hello: true, awaited: 0 };
+    let form = Form::Post { rest: Some(rest.to_owned()), own_hello: true, awaited: 0 };
     (form, first.to_owned())
 }
 

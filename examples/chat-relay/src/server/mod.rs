@@ -44,7 +44,8 @@ type Hub<'a> = engine::Hub<'a, Session>;
 
 /// How often the relay is told that time has passed.
 const TICK: Duration = Duration::from_secs(1);
-/// Bytes of messages that are published in one turn: what a full socket may have to keep beyond [`WAITING_BYTES_MAX`].
+/// Bytes that are said in one turn of what the store has answered: what a full socket may have to keep beyond
+/// [`WAITING_BYTES_MAX`], and what others wait for.
 const TURN_BYTES_MAX: usize = 64 * 1024;
 
 /// How the server is set up.
@@ -339,18 +340,18 @@ impl Server {
 
     /// Goes on with what the store has answered, as far as one turn may.
     fn go_on(&mut self, hub: &mut Hub<'_>, now: Moment) {
-        let mut published_bytes = 0_usize;
+        let mut said_bytes = 0_usize;
         while let Some(Reply { context, answer }) = self.replies.pop_front() {
             self.storage.note(now.clock, &answer);
             let mut out = Vec::new();
             self.relay.stored(now, context, answer, &mut out);
             for out in &out {
-                if let Out::Publish { text, .. } = out {
-                    published_bytes = published_bytes.saturating_add(text.len());
+                if let Out::Publish { text, .. } | Out::Send { text, .. } = out {
+                    said_bytes = said_bytes.saturating_add(text.len());
                 }
             }
             self.carry_out(hub, now, out);
-            if published_bytes >= TURN_BYTES_MAX && !self.replies.is_empty() {
+            if said_bytes >= TURN_BYTES_MAX && !self.replies.is_empty() {
                 // In the next turn, when sockets have taken this. Where too much is posted, whatever is will come here.
                 if let Some(links) = &self.links {
                     let _ = links.handle.post(Self::open_mail);

@@ -267,12 +267,11 @@ pub enum Answer {
         /// The messages.
         messages: Vec<Message>,
     },
-    /// `Search`. There may be fewer messages than were asked for, or none, and a `next` all the same: one search looks
-    /// at so many.
+    /// `Search`, newest first.
     Found {
         /// The messages.
         messages: Vec<Message>,
-        /// Where to go on, if not all were looked at.
+        /// Where to go on, if there are more.
         next: Option<u64>,
     },
     /// `Mark`: where the marks are now.

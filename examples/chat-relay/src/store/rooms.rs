@@ -69,6 +69,9 @@ pub(super) fn forget(db: &Connection, room: RoomId) -> Outcome {
     };
     db.prepare_cached("DELETE FROM members WHERE room = ?1")?.execute([room.0])?;
     if more {
+        // Nobody comes in any more, whatever happens before the rest of it is dropped.
+        db.prepare_cached("UPDATE rooms SET access = ?2 WHERE id = ?1")?
+            .execute(params![room.0, access_number(Access::Invite)])?;
         return Ok(Answer::More);
     }
     db.prepare_cached("DELETE FROM rooms WHERE id = ?1")?.execute([room.0])?;

@@ -10,7 +10,7 @@ use super::StoreError;
 /// Says in the file's header that it is a relay's: "tltn".
 const APPLICATION_ID: i64 = 0x746c_746e;
 
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 /// - `rooms.first_ts` is the time of the oldest message that is kept, so that `Retain` asks no message of a room that
 ///   has
@@ -87,6 +87,18 @@ CREATE TABLE indexed (
 INSERT INTO indexed VALUES (0);
 ";
 
+/// The index knows the room of each message.
+const VERSION_2: &str = "
+DROP TABLE search;
+CREATE VIRTUAL TABLE search USING fts5 (
+    text, room, content = '', contentless_delete = 1, tokenize = 'unicode61 remove_diacritics 2'
+);
+INSERT INTO search (rowid, text, room)
+    SELECT number, body ->> '$.text', 'r' || room FROM messages
+    WHERE CASE WHEN json_valid(body) THEN json_type(body, '$.text') = 'text' END;
+UPDATE indexed SET number = coalesce((SELECT max(number) FROM messages), 0);
+";
+
 /// Brings a file to the newest version. An empty file gets all tables.
 pub(super) fn migrate(db: &mut Connection) -> Result<(), StoreError> {
     let known = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
@@ -129,7 +141,36 @@ mod tests {
         let mut db = Connection::open_in_memory().unwrap();
         migrate(&mut db).unwrap();
         migrate(&mut db).unwrap();
-        assert_eq!(check(&db, 1).unwrap(), 1);
+        let newest = MIGRATIONS.len() as i64;
+        assert_eq!(check(&db, newest).unwrap(), newest);
+    }
+
+    #[test]
+    fn a_file_of_version_1_keeps_its_messages_and_is_searched_by_room() {
+        let mut db = Connection::open_in_memory().unwrap();
+        db.execute_batch(VERSION_1).unwrap();
+        db.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
+        db.pragma_update(None, "user_version", 1).unwrap();
+        db.execute_batch(
+            r#"INSERT INTO people (key, shown, last_seen_ms) VALUES ('a', 'a', 0);
+            INSERT INTO rooms (name, epoch, access, made_ms) VALUES ('x', 'e', 0, 0), ('y', 'f', 1, 0);
+            INSERT INTO messages (room, seq, sender, ts, cid, body) VALUES
+                (1, 1, 1, 0, 'k', '{"text":"tea"}'), (2, 1, 1, 0, 'k', '{"text":"tea"}'),
+                (1, 2, 1, 0, 'l', '{}'), (1, 3, 1, 0, 'm', '{"text":"late tea"}');
+            INSERT INTO search (rowid, text) VALUES (1, 'tea'), (2, 'tea');
+            UPDATE indexed SET number = 3;"#,
+        )
+        .unwrap();
+        migrate(&mut db).unwrap();
+        let found = |query: &str| {
+            let sql = "SELECT rowid FROM search WHERE search MATCH ?1 ORDER BY rowid";
+            let mut statement = db.prepare(sql).unwrap();
+            let rows = statement.query_map([query], |row| row.get::<_, i64>(0)).unwrap();
+            rows.collect::<Result<Vec<_>, _>>().unwrap()
+        };
+        assert_eq!(found("text : (tea) AND room : (r1)"), [1, 4]);
+        assert_eq!(found("text : (tea) AND room : (r2)"), [2]);
+        assert_eq!(super::super::search::waiting(&db).unwrap(), 0);
     }
 
     #[test]
@@ -138,7 +179,7 @@ mod tests {
         migrate(&mut db).unwrap();
         db.pragma_update(None, "user_version", 7).unwrap();
         let error = migrate(&mut db).unwrap_err();
-        assert!(matches!(error, StoreError::Newer { found: 7, known: 1 }), "{error:?}");
+        assert!(matches!(error, StoreError::Newer { found: 7, known: 2 }), "{error:?}");
         assert!(error.to_string().contains("newer"), "{error}");
         assert_eq!(check(&db, 7).unwrap(), 7);
     }

@@ -2,16 +2,14 @@
 //!
 //! An index of words is large to change, and the same for one message as for a thousand. So messages are indexed many
 //! at a time, after they were stored: when enough wait, when there is nothing else to do, or when somebody searches.
-
-use std::collections::HashSet;
+//!
+//! The room of a message is a word of the index, too. What is found, and how much of it is looked at, is decided by the
+//! rooms that are asked about alone: others tell nothing, not even by a `next`.
 
 use rusqlite::{Connection, params};
 
 use super::job::{Answer, RoomId};
 use super::{Outcome, int, messages};
-
-/// How many messages with the words one search looks at, whichever rooms they are in: others wait for it.
-const LOOKED_AT_MAX: u64 = 5_000;
 
 /// What `Search` asks for.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +35,8 @@ pub(super) fn waiting(db: &Connection) -> rusqlite::Result<u64> {
 /// Indexes the text of the next messages.
 pub(super) fn index(db: &Connection, at_once: u64) -> rusqlite::Result<()> {
     for sql in [
-        "INSERT INTO search (rowid, text)
-         SELECT number, body ->> '$.text' FROM messages
+        "INSERT INTO search (rowid, text, room)
+         SELECT number, body ->> '$.text', 'r' || room FROM messages
          WHERE number > (SELECT number FROM indexed)
                AND number <= (SELECT number + ?1 FROM indexed)
                AND CASE WHEN json_valid(body) THEN json_type(body, '$.text') = 'text' END",
@@ -61,10 +59,9 @@ pub(super) fn note_dropped(db: &Connection) -> rusqlite::Result<()> {
 }
 
 pub(super) fn search(db: &Connection, question: Question<'_>) -> Outcome {
-    let query = match_query(question.words);
-    if query.is_empty() || question.rooms.is_empty() {
+    let Some(query) = match_query(question.words, question.rooms) else {
         return Ok(Answer::Found { messages: Vec::new(), next: None });
-    }
+    };
     if question.indexes && waiting(db)? > 0 {
         index(db, waiting(db)?)?;
     }
@@ -74,32 +71,36 @@ pub(super) fn search(db: &Connection, question: Question<'_>) -> Outcome {
          FROM search s CROSS JOIN messages m ON m.number = s.rowid
               CROSS JOIN people p ON p.id = m.sender
          WHERE search MATCH ?1 AND s.rowid < ?2
-         ORDER BY s.rowid DESC LIMIT ?3",
+         ORDER BY s.rowid DESC",
     )?;
     let before = int(question.before.unwrap_or(u64::MAX));
-    let mut rows = statement.query(params![query, before, int(LOOKED_AT_MAX)])?;
-    let rooms: HashSet<u32> = question.rooms.iter().map(|room| room.0).collect();
+    let mut rows = statement.query(params![query, before])?;
     let mut found = Vec::new();
-    let (mut bytes, mut looked_at, mut last) = (0_usize, 0_u64, None);
+    let (mut bytes, mut last) = (0_usize, None);
     while let Some(row) = rows.next()? {
-        if rooms.contains(&row.get(1)?) {
-            let message = messages::message(row)?;
-            bytes = bytes.saturating_add(message.line_bytes());
-            if found.len() >= max || (bytes > question.bytes_max && !found.is_empty()) {
-                return Ok(Answer::Found { messages: found, next: last });
-            }
-            found.push(message);
+        let message = messages::message(row)?;
+        bytes = bytes.saturating_add(message.line_bytes());
+        if found.len() >= max || (bytes > question.bytes_max && !found.is_empty()) {
+            return Ok(Answer::Found { messages: found, next: last });
         }
-        looked_at = looked_at.saturating_add(1);
-        last = Some(row.get(0)?);
+        last = Some(message.number);
+        found.push(message);
     }
-    let next = last.filter(|_| looked_at >= LOOKED_AT_MAX);
-    Ok(Answer::Found { messages: found, next })
+    Ok(Answer::Found { messages: found, next: None })
+}
+
+/// What FTS5 is asked for: the words, and one of the rooms. `None` where no word has a letter or a digit, or there is no
+/// room.
+fn match_query(words: &str, rooms: &[RoomId]) -> Option<String> {
+    let (words, rooms) = (quoted(words), rooms.iter().map(|room| format!("r{}", room.0)));
+    let rooms = rooms.collect::<Vec<_>>().join(" OR ");
+    (!words.is_empty() && !rooms.is_empty())
+        .then(|| format!("text : ({words}) AND room : ({rooms})"))
 }
 
 /// The words as FTS5 has to get them: each in quotes, so that nothing in them is syntax; the last one is also a
 /// beginning. Empty where no word has a letter or a digit.
-fn match_query(words: &str) -> String {
+fn quoted(words: &str) -> String {
     let mut query = String::new();
     // FTS5 reads a query to its first NUL.
     for word in words.split(|c: char| c.is_whitespace() || c == '\0') {
@@ -133,7 +134,12 @@ mod tests {
             ("tea 🎉", "\"tea\"*"),
         ];
         for (words, query) in table {
-            assert_eq!(match_query(words), query, "{words:?}");
+            assert_eq!(quoted(words), query, "{words:?}");
+            assert_eq!(match_query(words, &[RoomId(7)]).is_some(), !query.is_empty(), "{words:?}");
         }
+        let rooms = [RoomId(7), RoomId(8)];
+        let query = match_query("green tea", &rooms);
+        assert_eq!(query.as_deref(), Some("text : (\"green\" \"tea\"*) AND room : (r7 OR r8)"));
+        assert_eq!(match_query("tea", &[]), None);
     }
 }

@@ -1,5 +1,6 @@
 //! What was once possible and should not have been.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use chat_relay::limits::RelayLimits;
@@ -215,6 +216,32 @@ fn who_does_not_wait_for_answers_brings_nobody_over_a_limit() {
     let rooms = world.store.inventory().unwrap().rooms;
     assert_eq!(rooms.len(), 30);
     assert_eq!(rooms.iter().map(|room| room.members.len()).max(), Some(4));
+}
+
+#[test]
+fn large_answers_are_paid_for_by_the_address_too() {
+    let mut limits = RelayLimits::default();
+    limits.address_factor = 1;
+    limits.hello_cost = 1;
+    let mut world = World::new(limits);
+    let at = |n: u8| IpAddr::from([192, 0, 2, n]);
+    let alice = world.open_from(at(1));
+    world.say_hello(alice, &json!({"name": "alice"}));
+    join(&mut world, alice, "tea");
+    for n in 0..8 {
+        let body = json!({"text": "x".repeat(8_000)});
+        let send = json!({"id": 3, "send": {"room": "tea", "cid": format!("c{n}"), "body": body}});
+        assert!(world.ask(alice, &send).get("ok").is_some());
+    }
+    world.wait(Duration::from_secs(60));
+    let get = json!({"id": 4, "get": {"room": "tea", "from": 1, "to": 8}});
+    for name in ["bob", "carol"] {
+        let who = world.open_from(at(2));
+        world.say_hello(who, &json!({"name": name}));
+        join(&mut world, who, "tea");
+        let answered = (0..10).filter(|_| world.ask(who, &get).get("ok").is_some()).count();
+        assert_eq!(answered > 0, name == "bob", "{name}: {answered}");
+    }
 }
 
 #[test]

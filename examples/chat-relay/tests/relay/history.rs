@@ -226,6 +226,44 @@ fn who_reads_too_slowly_is_fed_from_the_log() {
 }
 
 #[test]
+fn who_is_out_of_the_room_that_was_too_fast_is_not_too_slow() {
+    let (mut world, alice, bob) = two_people(RelayLimits::default());
+    world.full.insert(bob);
+    send(&mut world, alice, "tea", "k1");
+    world.ask(alice, &json!({"id": 5, "grant": {"room": "tea", "user": "bob", "role": "none"}}));
+    world.drain(bob);
+    world.wait(Duration::from_secs(60));
+    assert!(world.closed.is_empty(), "{:?}", world.closed);
+}
+
+#[test]
+fn who_waits_for_many_answers_takes_them_before_there_are_more() {
+    let (mut world, alice, bob) = two_people(RelayLimits::default());
+    send(&mut world, bob, "tea", "k1");
+    let ask = |id: usize| json!({"id": id, "get": {"room": "tea", "from": 1, "to": 1}});
+    world.stores_by_itself = false;
+    let max = RelayLimits::default().reading_max;
+    for id in 0..=max {
+        world.say(alice, &ask(id).to_string());
+    }
+    let refused = world.answer(alice);
+    assert_eq!((&refused["id"], &refused["err"]["code"]), (&json!(max), &json!("busy")));
+    assert!(refused["err"]["retry_ms"].is_u64(), "{refused}");
+    world.store_answers();
+    assert_eq!(world.read(alice).iter().filter(|it| it["ok"]["head"] == 1).count(), max);
+    world.stores_by_itself = true;
+    assert_eq!(world.ask(alice, &ask(1))["ok"]["head"], 1);
+    for line in [r#"{"get":{"room":"tea","from":1,"to":1}}"#, r#"{"search":{"text":"k1"}}"#] {
+        world.say(alice, line);
+        assert_eq!(
+            world.answer(alice)["err"]["code"],
+            "fields",
+            "nothing is read for nobody: {line}"
+        );
+    }
+}
+
+#[test]
 fn who_takes_nothing_for_a_minute_is_closed() {
     let (mut world, alice, bob) = two_people(RelayLimits::default());
     world.full.insert(alice);

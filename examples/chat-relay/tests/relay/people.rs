@@ -108,6 +108,37 @@ fn a_name_that_has_left_nothing_is_free_again() {
 }
 
 #[test]
+fn a_relay_that_starts_again_frees_the_names_of_who_has_left_nothing() {
+    let mut world = World::new(RelayLimits::default());
+    let (_, token) = world.person_with_token("alice");
+    let (_, of_bob) = world.person_with_token("bob");
+    world.restart(Settings::default());
+    let (_, welcome) = world.hello(&json!({"token": of_bob}));
+    assert_eq!(welcome["ok"]["user"], "bob");
+    world.wait(Duration::from_secs(61));
+    assert_eq!(world.hello(&json!({"token": token})).1["err"]["code"], "token");
+    world.person("alice");
+    assert_eq!(world.hello(&json!({"token": of_bob})).1["ok"]["user"], "bob");
+}
+
+#[test]
+fn when_somebody_was_seen_last_is_known_after_a_restart() {
+    let mut world = World::new(RelayLimits::default());
+    let alice = world.person("alice");
+    let (bob, _) = world.person_with_token("bob");
+    for who in [alice, bob] {
+        join(&mut world, who, "tea");
+    }
+    world.wait(Duration::from_secs(1_000));
+    let left_ms = world.now.unix_ms;
+    world.close(bob);
+    world.wait(Duration::from_secs(1));
+    world.restart(Settings::default());
+    let person = world.store.inventory().unwrap().people.into_iter().find(|it| &*it.key == "bob");
+    assert_eq!(person.unwrap().last_seen_ms, left_ms);
+}
+
+#[test]
 fn who_is_gone_before_the_answer_has_not_taken_the_name() {
     let mut world = World::new(RelayLimits::default());
     world.stores_by_itself = false;

@@ -302,3 +302,49 @@ fn a_large_room_is_dropped_to_its_last_message() {
         assert_eq!(rooms.len(), 1, "{rooms:?}");
     }
 }
+
+#[test]
+fn a_removed_room_whose_rest_was_not_dropped_yet_does_not_come_back() {
+    let mut limits = RelayLimits::default();
+    limits.burst = 10_000;
+    let (mut world, admin) = with_admin_and(Admission::Open, limits);
+    let alice = world.person("alice");
+    for room in ["tea", "other"] {
+        join(&mut world, alice, room);
+    }
+    for n in 0..1_100 {
+        send(&mut world, alice, "tea", &format!("c{n}"));
+    }
+    world.stores_by_itself = false;
+    world.say(admin, r#"{"id":1,"admin":{"remove_room":{"room":"tea"}}}"#);
+    world.store_answers_once();
+    assert_eq!(world.answer(admin)["ok"], json!({}));
+    assert_eq!(world.store_waits(), 1, "the rest of it is to be dropped");
+    world.restart(Settings::default());
+    world.stores_by_itself = true;
+    let bob = world.person("bob");
+    let answer = world.ask(bob, &json!({"id": 2, "join": {"room": "tea"}}));
+    assert_eq!(answer["err"]["code"], "busy", "{answer}");
+    world.wait(Duration::from_secs(1));
+    assert_eq!(world.store.inventory().unwrap().rooms.len(), 1);
+    assert_eq!(join(&mut world, bob, "tea")["head"], 0);
+}
+
+#[test]
+fn who_is_about_to_be_out_writes_nothing_that_would_go_with_the_room() {
+    for by_grant in [false, true] {
+        let (mut world, alice, bob) = two_people(RelayLimits::default());
+        world.stores_by_itself = false;
+        if by_grant {
+            world.say(alice, r#"{"id":5,"grant":{"room":"tea","user":"bob","role":"none"}}"#);
+        } else {
+            world.say(bob, LEAVE);
+        }
+        let send = r#"{"id":7,"send":{"room":"tea","cid":"k","body":{}}}"#;
+        world.say(bob, send);
+        world.store_answers();
+        let answer = world.answer_to(bob, 7).expect("an answer");
+        assert_eq!(answer["err"]["code"], "not_member", "by grant: {by_grant}");
+        assert_eq!(world.store.inventory().unwrap().rooms[0].head, 0);
+    }
+}

@@ -1,7 +1,9 @@
 //! Who is in which room, and may what.
 
+use std::time::Duration;
+
 use chat_relay::limits::RelayLimits;
-use chat_relay::relay::Settings;
+use chat_relay::relay::{Retention, Settings};
 use serde_json::{Value, json};
 
 use crate::world::{World, code, events, join, send, seqs, two_people};
@@ -121,7 +123,27 @@ fn a_room_that_nobody_is_in_and_nothing_is_in_is_forgotten() {
     assert_ne!(join(&mut world, alice, "tea")["epoch"], first);
     send(&mut world, alice, "tea", "k");
     world.ask(alice, &json!({"id": 4, "leave": {"room": "tea"}}));
-    assert_eq!(join(&mut world, alice, "tea")["head"], 1, "what was said stays");
+    let again = join(&mut world, alice, "tea");
+    assert_eq!(again["head"], 1, "what was said stays");
+    let member = events(&world.read(alice), "member").pop().unwrap();
+    assert_eq!(member["role"], "owner", "who comes first into it has it: {member}");
+}
+
+#[test]
+fn a_room_whose_people_and_messages_are_gone_is_forgotten() {
+    let retention = Retention { age_max: Some(Duration::from_secs(10)), messages_max: None };
+    let mut world = World::with(Settings { retention, ..Settings::default() });
+    let alice = world.person("alice");
+    for room in ["tea", "cake"] {
+        join(&mut world, alice, room);
+        send(&mut world, alice, room, "k");
+    }
+    world.ask(alice, &json!({"id": 4, "leave": {"room": "tea"}}));
+    assert_eq!(world.relay.counts().1, 2);
+    world.wait(Duration::from_secs(61));
+    assert_eq!(world.relay.counts().1, 1);
+    let rooms = world.store.inventory().unwrap().rooms;
+    assert_eq!((rooms.len(), &*rooms[0].name), (1, "cake"));
 }
 
 #[test]

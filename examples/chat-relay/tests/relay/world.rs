@@ -188,12 +188,17 @@ impl World {
     /// The store does all that waits for it, in one transaction.
     pub(crate) fn store_answers(&mut self) {
         while !self.waiting.is_empty() {
-            let requests = std::mem::take(&mut self.waiting).into();
-            for reply in self.store.run(requests) {
-                let mut out = Vec::new();
-                self.relay.stored(self.now, reply.context, reply.answer, &mut out);
-                self.carry_out_now(out);
-            }
+            self.store_answers_once();
+        }
+    }
+
+    /// The same, but for what follows from its answers.
+    pub(crate) fn store_answers_once(&mut self) {
+        let requests = std::mem::take(&mut self.waiting).into();
+        for reply in self.store.run(requests) {
+            let mut out = Vec::new();
+            self.relay.stored(self.now, reply.context, reply.answer, &mut out);
+            self.carry_out_now(out);
         }
     }
 

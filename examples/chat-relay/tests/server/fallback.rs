@@ -1,5 +1,7 @@
 //! Where no WebSocket comes through: posts, polls and streams.
 
+use chat_relay::limits::FRAME_BYTES_MAX;
+
 use super::*;
 
 /// What is left of a body after its chunks were taken apart.
@@ -81,6 +83,11 @@ fn without_a_websocket_one_posts_and_polls() {
 
     assert_eq!(relay.post(Some(&json!("guess")), "{}")[0]["err"]["code"], "token");
     assert_eq!(relay.post(None, "")[0]["err"]["code"], "command");
+    let hello = r#"{"hello":{"v":1,"name":"carol"}}"#;
+    let answers = relay.post(None, &format!("{hello}\n{}", r#"{"id":2,"ping":{}}"#));
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    assert_eq!(answers[0]["err"]["code"], "fields", "nobody would have the token");
+    relay.person(json!({"name": "carol"}));
     assert_eq!(relay.post(Some(&token), "")[..], [] as [Value; 0]);
     drop(alice);
     relay.stop();
@@ -208,6 +215,9 @@ fn a_post_ends_when_all_is_answered_that_will_be() {
     let answers = relay.post(Some(&alice.token), &format!("{long}\n{}", r#"{"id":9,"ping":{}}"#));
     assert_eq!(answers[0]["err"]["code"], "too_long");
     assert_eq!(answers[1]["id"], 9);
+    let ping = r#"{"id":9,"ping":{}}"#;
+    let full = format!("{ping}{}", "\n".repeat(FRAME_BYTES_MAX - ping.len()));
+    assert_eq!(relay.post(Some(&alice.token), &full)[0]["id"], 9, "a body as long as may be");
     drop(alice);
     relay.stop();
 }
