@@ -222,3 +222,16 @@ fn a_read_timeout_holds_while_the_server_says_things_that_are_no_messages() {
     drop(client);
     server.join().unwrap();
 }
+
+#[test]
+fn a_server_that_takes_its_pongs_may_send_any_number_of_pings() {
+    let mut frames = b"\x89\0".repeat(3_000);
+    frames.extend(b"\x81\x02hi\x88\x02\x03\xe8");
+    let (url, server) = bad_server(frames.leak());
+    let mut client = tautline::connect(&url).unwrap();
+    assert_eq!(client.read().unwrap(), text("hi"));
+    assert_eq!(client.read().unwrap(), None);
+    drop(client);
+    let pongs = server.join().unwrap().chunks(6).filter(|it| it[..2] == [0x8A, 0x80]).count();
+    assert_eq!(pongs, 3_000);
+}

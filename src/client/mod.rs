@@ -30,7 +30,7 @@ use wire::Wire;
 /// Bytes that are read at once.
 const READ_BYTES: usize = 64 * 1024;
 /// How many reads go on with what is there when the time for a message is over.
-const LATE_READS_MAX: usize = 16;
+const LATE_READS_MAX: usize = 64;
 /// For how long what the peer says is waited for before what it did not take is tried again.
 const WRITTEN_AGAIN_AFTER: Duration = Duration::from_millis(10);
 
@@ -229,7 +229,12 @@ impl Client {
                     self.wait_for_end(give_up);
                     return Ok(None);
                 }
-                Ok(Some(Occurred::Other)) => {}
+                Ok(Some(Occurred::Other)) => {
+                    // One pong for each ping, unless the server does not take them.
+                    if self.out.is_empty() && !self.wire.waits() {
+                        let _ = self.answer(Some(Instant::now()));
+                    }
+                }
                 Ok(None) if self.closed.is_some() => {
                     self.answer(give_up)?;
                     return Ok(None);
@@ -388,6 +393,11 @@ impl Client {
             Err(ClientError::Io(error)) => {
                 self.out.clear();
                 self.broken.get_or_insert(error);
+                Ok(())
+            }
+            #[cfg(feature = "tls")]
+            Err(ClientError::Tls(_)) => {
+                self.out.clear();
                 Ok(())
             }
             written => written,

@@ -166,8 +166,10 @@ impl Tls {
         }
         let mut records = vec![0; Session::encrypted_bytes_max(piece.len())];
         let length = self.session.send(piece, &mut self.unsent, &mut records)?;
-        // They leave with the next write, be it one of nothing: these bytes are taken, whatever becomes of them.
+        // These bytes are taken, whatever becomes of them: what does not leave now does with the next write, be it one of
+        // nothing, which then finds what went wrong.
         self.unsent.extend_from_slice(records.get(..length).unwrap_or_default());
+        let _ = self.flush(stream);
         Ok(piece.len())
     }
 

@@ -375,6 +375,26 @@ fn what_came_before_a_record_that_is_wrong_is_delivered_first() {
     assert!(matches!(read, Err(ClientError::Tls(_))), "{read:?}");
 }
 
+#[test]
+fn the_pong_to_a_ping_before_a_message_leaves_with_the_read_of_that() {
+    let authority = Authority::new();
+    let (sees, seen) = std::sync::mpsc::channel();
+    let (port, _thread) = raw_server(&authority, move |mut tls, mut stream, answer| {
+        let frames = [answer.as_bytes(), b"\x89\x01a", &plain_frame(&[7; 100])].concat();
+        tls.writer().write_all(&frames).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let mut pong = [0; 7];
+        let mut stream = rustls::Stream::new(&mut tls, &mut stream);
+        let read = stream.flush().and_then(|()| stream.read_exact(&mut pong));
+        sees.send(read.map(|()| pong[0])).unwrap();
+    });
+    let request = ClientRequest::new(format!("wss://localhost:{port}/").parse().unwrap());
+    let trusted = ClientTls::trusting(authority.root()).unwrap();
+    let mut client = Client::connect_tls(&request, Limits::default(), &trusted).unwrap();
+    assert_eq!(client.read().unwrap(), Some(OwnedMessage::Binary(vec![7; 100])));
+    assert_eq!(seen.recv().unwrap().unwrap(), 0x8A);
+}
+
 fn plain_frame(payload: &[u8]) -> Vec<u8> {
     let mut out = vec![0x82, payload.len() as u8];
     out.extend(payload);

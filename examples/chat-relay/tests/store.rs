@@ -81,6 +81,13 @@ fn people_are_found_listed_vouched_for_and_forgotten() {
         known
     };
     let seen = |person, at_ms| Job::Seen { person: PersonId(person), at_ms };
+    let without_password = |key: &str, token: &str| {
+        let mut job = register(key, token, None);
+        if let Job::Register { password_hash, .. } = &mut job {
+            *password_hash = None;
+        }
+        job
+    };
     let hash = |person, hash: Option<&str>| Answer::PasswordHash {
         person: PersonId(person),
         hash: hash.map(Into::into),
@@ -107,13 +114,15 @@ fn people_are_found_listed_vouched_for_and_forgotten() {
         (say(1, 2, "c", ""), Answer::Sent { seq: 1, ts: 7, dup: false }),
         (forget(1), REFUSED(Refused::Exists)),
         (forget(2), REFUSED(Refused::Exists)),
-        (Job::Block { person: PersonId(4), blocked: true }, Answer::Done),
         (forget(4), REFUSED(Refused::Exists)),
-        (Job::Block { person: PersonId(4), blocked: false }, Answer::Done),
-        (forget(4), Answer::Done),
-        (find("dan"), REFUSED(Refused::Unknown)),
-        (Job::Resume { token: "t".into(), now_ms: 9 }, REFUSED(Refused::Unknown)),
-        (vouched("dan"), Answer::Person(shown(5, "dan", 5))),
+        (without_password("fay", "u"), Answer::Person(known(5, "fay", 5))),
+        (Job::Block { person: PersonId(5), blocked: true }, Answer::Done),
+        (forget(5), REFUSED(Refused::Exists)),
+        (Job::Block { person: PersonId(5), blocked: false }, Answer::Done),
+        (forget(5), Answer::Done),
+        (find("fay"), REFUSED(Refused::Unknown)),
+        (Job::Resume { token: "u".into(), now_ms: 9 }, REFUSED(Refused::Unknown)),
+        (vouched("fay"), Answer::Person(shown(6, "fay", 5))),
     ];
     for (index, (job, answer)) in table.into_iter().enumerate() {
         assert_eq!(do_one(&mut store, job.clone()), answer, "{index}: {job:?}");

@@ -113,7 +113,7 @@ pub enum ErrorCode {
     RelayFull,
     /// Nothing more can be stored: the disk is full, or fails. What is stored can be read.
     Storage,
-    /// More waits for the store than may wait. Temporary.
+    /// More waits for the store than may wait, or one waits for as many answers as one may. Temporary.
     Busy,
     /// Too much in too short a time. Temporary.
     Rate,

@@ -156,8 +156,11 @@ impl<K: Key> Relay<K> {
                 self.people.get(&me).into_iter().flat_map(|it| it.rooms.iter().copied()).collect()
             }
         };
-        self.pay(now, asker.who, self.limits.search_cost)?;
         self.begins_to_read(asker, me)?;
+        if let Err(problem) = self.pay(now, asker.who, self.limits.search_cost) {
+            self.has_read(me);
+            return Err(problem);
+        }
         let job = Job::Search {
             rooms,
             words: search.text,

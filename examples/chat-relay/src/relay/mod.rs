@@ -378,7 +378,8 @@ impl<K: Key> Relay<K> {
     /// Does again what the store could not do, and nobody waits for.
     fn store_again(&mut self, now: Moment, out: &mut Vec<Out<K>>) {
         if now.clock >= self.limits.name_kept {
-            self.unforgotten.append(&mut self.left_before);
+            let some = (0..FORGOTTEN_AT_ONCE).map_while(|_| self.left_before.pop_first());
+            self.unforgotten.extend(some);
         }
         for (room, person) in std::mem::take(&mut self.unmarked) {
             self.store_mark(room, person, out);
@@ -518,9 +519,7 @@ impl<K: Key> Relay<K> {
         for (room, first) in firsts {
             let Some(held) = self.rooms.get_mut(&room) else { continue };
             held.first = held.first.max(first);
-            if held.is_over() && held.entering == 0 {
-                self.forget_room(room, out);
-            }
+            self.forget_if_over(room, out);
         }
         if more {
             out.push(ask_store(Step::Retained, self.retain_job(now)));
@@ -577,6 +576,8 @@ fn refusal(answer: Answer) -> Problem {
     }
 }
 
+/// How many people who had left before the relay started the store is asked to forget in one tick: others wait for it.
+const FORGOTTEN_AT_ONCE: usize = 500;
 const RETRY_BUSY_MS: u64 = 1_000;
 /// Nobody knows when a place becomes free.
 const RETRY_FULL_MS: u64 = 10_000;

@@ -33,6 +33,8 @@ pub(super) struct Person<K> {
     online: bool,
     /// When the last connection ended, in milliseconds since 1970.
     last_seen_ms: u64,
+    /// The same, as the store has it.
+    seen_stored_ms: u64,
     /// What comes next for somebody without a connection, as [`Relay::leaving`] has it.
     leaving: Option<Leaving>,
 }
@@ -57,6 +59,11 @@ impl Leaving {
 impl<K> Person<K> {
     fn last_seen(&self) -> Option<u64> {
         (!self.online).then_some(self.last_seen_ms)
+    }
+
+    fn store_seen(&mut self, me: PersonId) -> Out<K> {
+        self.seen_stored_ms = self.last_seen_ms;
+        ask_store(Step::Nothing, Job::Seen { person: me, at_ms: self.last_seen_ms })
     }
 
     /// As the store would answer.
@@ -95,6 +102,9 @@ impl<K> Person<K> {
     }
 }
 
+/// How much later somebody has to be seen for it to be stored at once.
+const SEEN_STEP_MS: u64 = 60_000;
+
 pub(super) const SIGNED_OUT: &str = "signed out";
 
 impl<K: Key> Relay<K> {
@@ -113,6 +123,7 @@ impl<K: Key> Relay<K> {
             reading: 0,
             online: false,
             last_seen_ms: known.last_seen_ms,
+            seen_stored_ms: known.last_seen_ms,
             leaving: None,
         };
         self.keys.insert(known.key.clone(), known.person);
@@ -174,10 +185,11 @@ impl<K: Key> Relay<K> {
         if let Some(at) = person.devices.iter().position(|it| *it == who) {
             person.devices.remove(at);
             person.last_seen_ms = now.unix_ms;
-            if person.devices.is_empty() {
-                // Before others see it: the relay may not be there any more by then.
-                let seen = Job::Seen { person: me, at_ms: now.unix_ms };
-                out.push(ask_store(Step::Nothing, seen));
+            // Others see it later, when the relay may not be there any more; but who comes back every few seconds costs no
+            // write.
+            let noted_at_ms = person.seen_stored_ms.saturating_add(SEEN_STEP_MS);
+            if person.devices.is_empty() && now.unix_ms >= noted_at_ms {
+                out.push(person.store_seen(me));
             }
             for room in &person.rooms {
                 if let Some(room) = self.rooms.get_mut(room)
@@ -208,6 +220,9 @@ impl<K: Key> Relay<K> {
             let Some(person) = self.people.get_mut(&me) else { continue };
             let leaving = person.leaving.take();
             if std::mem::replace(&mut person.online, false) {
+                if person.last_seen_ms > person.seen_stored_ms {
+                    out.push(person.store_seen(me));
+                }
                 self.tell_presence(me, out);
             }
             match leaving {

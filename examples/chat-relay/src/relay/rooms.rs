@@ -39,12 +39,14 @@ impl<K: Key> Relay<K> {
             let text = "only who is let in by an owner comes into this room";
             return Err(problem(ErrorCode::Forbidden, text));
         }
+        // Who comes first into a room that everybody has left has it.
+        let is_first = room.members.is_empty() && room.entering == 0;
         self.place_for_one_more(id)?;
         let change = RoleChange {
             asker: Some(asker),
             room: id,
             person: me,
-            role: Some(Role::Member),
+            role: Some(if is_first { Role::Owner } else { Role::Member }),
             known: self.known_person(me),
             joins: true,
             enters: true,
@@ -311,6 +313,8 @@ impl<K: Key> Relay<K> {
             if asker.is_none() {
                 self.heirless.insert(id);
             }
+            // Everybody else may have left it meanwhile.
+            self.forget_if_over(id, out);
             return Err(refusal(stored));
         }
         if let Some(known) = &known {
@@ -410,11 +414,8 @@ impl<K: Key> Relay<K> {
         };
         let left = Event::Member { room: &room.name, member: of_person.as_gone() };
         self.publish(id, &left, None, out);
-        if room.is_over() {
-            self.forget_room(id, out);
-        } else {
-            self.pass_on(id, out);
-        }
+        self.forget_if_over(id, out);
+        self.pass_on(id, out);
         self.unmeet(person, out);
     }
 
@@ -459,8 +460,11 @@ impl<K: Key> Relay<K> {
         self.set_role(change, out);
     }
 
-    pub(super) fn forget_room(&mut self, id: RoomId, out: &mut Vec<Out<K>>) {
-        if let Some(room) = self.rooms.remove(&id) {
+    /// Forgets a room that nothing is left of, unless somebody is about to come in.
+    pub(super) fn forget_if_over(&mut self, id: RoomId, out: &mut Vec<Out<K>>) {
+        if self.rooms.get(&id).is_some_and(|room| room.is_over() && room.entering == 0)
+            && let Some(room) = self.rooms.remove(&id)
+        {
             self.names.remove(&room.name);
             out.push(ask_to_forget(id));
         }

@@ -154,7 +154,7 @@ pub(super) fn forget(db: &Connection, person: PersonId) -> Outcome {
     }
     let needed: bool = db
         .prepare_cached(
-            "SELECT EXISTS (SELECT 1 FROM people WHERE id = ?1 AND blocked)
+            "SELECT EXISTS (SELECT 1 FROM people WHERE id = ?1 AND (blocked OR password_hash IS NOT NULL))
                  OR EXISTS (SELECT 1 FROM members WHERE person = ?1)
                  OR EXISTS (SELECT 1 FROM messages WHERE sender = ?1)",
         )?

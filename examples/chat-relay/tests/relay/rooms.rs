@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use chat_relay::limits::RelayLimits;
 use chat_relay::relay::{Retention, Settings};
+use chat_relay::store::job::Role;
 use serde_json::{Value, json};
 
 use crate::world::{World, code, events, join, send, seqs, two_people};
@@ -125,8 +126,26 @@ fn a_room_that_nobody_is_in_and_nothing_is_in_is_forgotten() {
     world.ask(alice, &json!({"id": 4, "leave": {"room": "tea"}}));
     let again = join(&mut world, alice, "tea");
     assert_eq!(again["head"], 1, "what was said stays");
-    let member = events(&world.read(alice), "member").pop().unwrap();
-    assert_eq!(member["role"], "owner", "who comes first into it has it: {member}");
+    assert_eq!(again["role"], "owner", "who comes first into it has it");
+}
+
+#[test]
+fn of_two_who_come_into_a_room_that_everybody_has_left_one_owns_it() {
+    let mut world = World::new(RelayLimits::default());
+    let [alice, bob] = ["alice", "bob"].map(|name| world.person(name));
+    join(&mut world, bob, "tea");
+    send(&mut world, bob, "tea", "k");
+    world.ask(bob, &json!({"id": 4, "leave": {"room": "tea"}}));
+    world.stores_by_itself = false;
+    for who in [bob, alice] {
+        world.say(who, &json!({"id": 5, "join": {"room": "tea"}}).to_string());
+    }
+    world.store_answers();
+    assert_eq!(world.answer_to(bob, 5).unwrap()["ok"]["role"], "owner");
+    assert_eq!(world.answer_to(alice, 5).unwrap()["ok"]["role"], "member");
+    let rooms = world.store.inventory().unwrap().rooms;
+    let owners = rooms[0].members.iter().filter(|it| it.role == Role::Owner);
+    assert_eq!(owners.count(), 1, "{rooms:?}");
 }
 
 #[test]
