@@ -24,8 +24,8 @@ pub enum ClientError {
     Io(io::Error),
     /// The time was over.
     TimedOut,
-    /// The server did not answer a ping within [`pong_within`](Limits::pong_within), or a close frame within
-    /// [`close_within`](Limits::close_within): it is gone.
+    /// The server did not answer a ping within [`pong_within`](crate::Limits::pong_within), or a close frame within
+    /// [`close_within`](crate::Limits::close_within): it is gone.
     PeerSilent,
     /// The server is not trusted, does not trust us, or does not speak TLS.
     #[cfg(feature = "tls")]
