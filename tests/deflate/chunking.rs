@@ -1,5 +1,6 @@
 //! However the bytes are cut, the events, the output and the error are the same, also where messages are compressed.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use proptest::collection::vec;
@@ -17,6 +18,11 @@ use super::support::drive::{
 };
 use super::support::frames::frame;
 use super::{ROLES, WAYS};
+
+/// The long messages, and what is longer than any of them. Under Miri each byte takes a thousand times as long.
+const LONG: Range<usize> = if cfg!(miri) { 300..1_200 } else { 30_000..120_000 };
+const NOISE: Range<usize> = if cfg!(miri) { 100..400 } else { 100..40_000 };
+const TOO_BIG: usize = if cfg!(miri) { 1_600 } else { 160_000 };
 
 const DELIVERIES: [Delivery; 2] = [Delivery::Whole, Delivery::Parts];
 
@@ -69,8 +75,8 @@ fn any_data() -> impl Strategy<Value = Vec<u8>> {
     prop_oneof![
         4 => vec(any::<u8>(), 0..200),
         4 => vec(0..4u8, 0..600),
-        1 => (any::<u8>(), 30_000..120_000usize).prop_map(|(byte, length)| vec![byte; length]),
-        1 => (100..40_000usize, 1..4usize).prop_map(|(length, times)| noise(length).repeat(times)),
+        1 => (any::<u8>(), LONG).prop_map(|(byte, length)| vec![byte; length]),
+        1 => (NOISE, 1..4usize).prop_map(|(length, times)| noise(length).repeat(times)),
     ]
 }
 
@@ -100,7 +106,7 @@ fn any_end() -> impl Strategy<Value = End> {
         3 => Just(End::Open),
         1 => any::<Index>().prop_map(End::Short),
         3 => (any::<Index>(), 1..=255u8).prop_map(|(at, by)| End::Changed(at, by)),
-        1 => (1..70_000usize).prop_map(End::TooBig),
+        1 => (1..TOO_BIG / 2).prop_map(End::TooBig),
         1 => vec(any::<u8>(), 0..40).prop_map(End::Bytes),
     ]
 }
@@ -215,8 +221,8 @@ fn check(case: &Case) {
             }
         }
         End::TooBig(more) => {
-            limits.message_bytes_max = 160_000;
-            let message = deflater.message(&vec![b'x'; 160_000 + more]);
+            limits.message_bytes_max = TOO_BIG;
+            let message = deflater.message(&vec![b'x'; TOO_BIG + more]);
             bytes.extend(frame(sender, 0xC1, &message));
             violation = Some(Violation::MessageTooBig);
         }
