@@ -19,6 +19,8 @@ pub(super) struct Topics {
     /// Topics with publications in the log.
     dirty: Vec<u32>,
     log: Vec<Publication>,
+    /// The topic of all that is in the log, if it is one, and all of it is for all of its subscribers.
+    only: Option<u32>,
     /// The plain frames of the log.
     frames: Vec<u8>,
     /// What was compressed of the log, for each way of compressing that a subscriber has agreed on.
@@ -82,6 +84,8 @@ impl Topics {
         let frame = start..self.frames.len();
         let Payload { kind, bytes, compress } = payload;
         let payload_bytes = bytes.len();
+        let only = self.log.is_empty() || self.only == Some(topic);
+        self.only = (only && except.is_none()).then_some(topic);
         self.log.push(Publication { topic, except, kind, compress, frame, payload_bytes });
     }
 
@@ -146,6 +150,9 @@ impl Topics {
         let new = subscriptions.taken(self.turn);
         (subscriptions.turn, subscriptions.taken) = (self.turn, self.log.len() as u32);
         let topics = &subscriptions.topics;
+        let run = encoding.is_none().then(|| self.only_run(new, topics)).flatten();
+        // One by one, where it is not one run.
+        let first = if run.is_some() { self.log.len() } else { new };
         let is_for = move |it: &Publication| {
             it.except != Some(id) && topics.iter().any(|(topic, _)| *topic == it.topic)
         };
@@ -156,7 +163,7 @@ impl Topics {
             .log
             .iter()
             .enumerate()
-            .skip(new)
+            .skip(first)
             .filter(move |(_, it)| is_for(it))
             .filter_map(move |(at, it)| match compressed {
                 None => Some(it.frame.clone()),
@@ -164,7 +171,8 @@ impl Topics {
             })
             .peekable();
         let bytes = compressed.map_or(&this.frames, |it| &it.bytes);
-        std::iter::from_fn(move || {
+        let run = run.and_then(|run| Some((this.frames.get(run)?, (this.log.len() - new) as u64)));
+        run.into_iter().chain(std::iter::from_fn(move || {
             let Range { start, mut end } = frames.next()?;
             let mut count = 1;
             while let Some(next) =
@@ -174,7 +182,17 @@ impl Topics {
                 count += 1;
             }
             Some((bytes.get(start..end)?, count))
-        })
+        }))
+    }
+
+    /// Where all that is new to a connection is, if it is one run of plain frames that may be taken together: as it is
+    /// where only one topic was published to.
+    #[inline]
+    fn only_run(&self, new: usize, topics: &[(u32, u32)]) -> Option<Range<usize>> {
+        let only = self.only?;
+        let run = self.log.get(new)?.frame.start..self.frames.len();
+        let subscribed = topics.iter().any(|(topic, _)| *topic == only);
+        (subscribed && run.len() <= MERGED_BYTES_MAX).then_some(run)
     }
 
     /// Compresses what a subscriber is about to take and nobody with the same encoding has taken before.
@@ -300,5 +318,85 @@ impl Subscriptions {
 
     fn taken(&self, turn: u64) -> usize {
         if self.turn == turn { self.taken as usize } else { 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::Message;
+
+    const ME: ConnectionId = ConnectionId { index: 0, generation: 0 };
+    const OTHER: ConnectionId = ConnectionId { index: 1, generation: 0 };
+    const KINDS: [(&str, Option<ConnectionId>); 4] =
+        [("a", None), ("b", None), ("a", Some(ME)), ("a", Some(OTHER))];
+    const LENGTH_MAX: u32 = 4;
+
+    /// The frames of what is for me.
+    fn expected(topics: &[&str], log: &[(&str, Option<ConnectionId>)]) -> Vec<u8> {
+        let mut frames = Vec::new();
+        for (number, (topic, except)) in log.iter().enumerate() {
+            if topics.contains(topic) && *except != Some(ME) {
+                encode(message(&[number as u8]), None, &mut frames);
+            }
+        }
+        frames
+    }
+
+    fn message(bytes: &[u8]) -> Payload<'_> {
+        Payload::from(Message::Binary(bytes).compressed())
+    }
+
+    fn taken(topics: &mut Topics, subscriptions: &mut Subscriptions) -> (Vec<u8>, u64) {
+        let mut all = (Vec::new(), 0);
+        for (frames, count) in topics.take(ME, subscriptions, None) {
+            all.0.extend_from_slice(frames);
+            all.1 += count;
+        }
+        all
+    }
+
+    /// Every log of at most four messages, which every kind of subscriber takes in every two steps, in two turns.
+    #[test]
+    fn a_subscriber_takes_what_is_for_it_in_order_whatever_else_is_in_the_log() {
+        for length in 0..=LENGTH_MAX {
+            for number in 0..4usize.pow(length) {
+                let log: Vec<_> =
+                    (0..length).map(|at| KINDS[number / 4usize.pow(at) % KINDS.len()]).collect();
+                for subscribed in [&["a"][..], &["b"], &["a", "b"]] {
+                    for first in 0..=log.len() {
+                        check(&log, subscribed, first);
+                    }
+                }
+            }
+        }
+    }
+
+    fn check(log: &[(&str, Option<ConnectionId>)], subscribed: &[&str], first: usize) {
+        let (mut topics, mut mine) = (Topics::default(), Subscriptions::default());
+        // Others are subscribed to both, or nothing would be published.
+        for topic in ["a", "b"] {
+            topics.subscribe(OTHER, topic, &mut Subscriptions::default());
+        }
+        for topic in subscribed {
+            topics.subscribe(ME, topic, &mut mine);
+        }
+        for _ in 0..2 {
+            let mut got = Vec::new();
+            for (at, (topic, except)) in log.iter().enumerate() {
+                if at == first {
+                    got.push(taken(&mut topics, &mut mine));
+                }
+                topics.publish(topic, message(&[at as u8]), *except);
+            }
+            got.push(taken(&mut topics, &mut mine));
+            got.push(taken(&mut topics, &mut mine));
+            topics.end_turn();
+            let bytes: Vec<u8> = got.iter().flat_map(|(bytes, _)| bytes.clone()).collect();
+            let count: u64 = got.iter().map(|(_, count)| count).sum();
+            let expected = expected(subscribed, log);
+            assert_eq!(bytes, expected, "{log:?} to {subscribed:?}, taken at {first}");
+            assert_eq!(count as usize, expected.len() / 3, "{log:?} to {subscribed:?}");
+        }
     }
 }
