@@ -103,6 +103,10 @@ impl Net for MemoryNet {
         Ok(())
     }
 
+    fn register_writable(&mut self, _: &mut Stream, _: usize) -> io::Result<()> {
+        Ok(())
+    }
+
     fn read(&mut self, stream: &mut Stream, bytes: &mut [u8]) -> io::Result<usize> {
         if !self.ready[stream.number] {
             return Err(ErrorKind::WouldBlock.into());

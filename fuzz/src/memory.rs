@@ -22,6 +22,8 @@ pub struct World {
     listener: Option<usize>,
     accepted: bool,
     token: Option<usize>,
+    /// The reactor has asked to be told of room.
+    tells_room: bool,
     to_reactor: VecDeque<u8>,
     /// What the reactor has written, and the peer not taken.
     pub from_reactor: Vec<u8>,
@@ -40,6 +42,7 @@ impl Default for Memory {
             listener: None,
             accepted: false,
             token: None,
+            tells_room: false,
             to_reactor: VecDeque::new(),
             from_reactor: Vec::new(),
             room: usize::MAX,
@@ -128,6 +131,11 @@ impl Net for Memory {
         Ok(())
     }
 
+    fn register_writable(&mut self, _: &mut Stream, _: usize) -> io::Result<()> {
+        self.world().tells_room = true;
+        Ok(())
+    }
+
     fn read(&mut self, _: &mut Stream, bytes: &mut [u8]) -> io::Result<usize> {
         let mut world = self.world();
         if world.to_reactor.is_empty() && !world.ended {
@@ -169,11 +177,11 @@ impl Net for Memory {
         Ok(())
     }
 
-    /// Says that all is ready, each time: an event may be spurious.
+    /// Says that all is ready that was asked for, each time: an event may be spurious.
     fn poll(&mut self, ready: &mut Vec<Ready>, _: Option<Duration>) -> io::Result<()> {
         let world = self.world();
-        let event =
-            |token| Ready { token, readable: true, writable: true, read_closed: world.ended };
+        let (writable, read_closed) = (world.tells_room, world.ended);
+        let event = |token| Ready { token, readable: true, writable, read_closed };
         ready.extend([world.listener, world.token].into_iter().flatten().map(event));
         Ok(())
     }

@@ -208,7 +208,8 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         let _ = self.net.read(&mut stream, &mut self.receive_buffer);
     }
 
-    /// Puts a socket in the place of its connection, and registers it, once and for good.
+    /// Puts a socket in the place of its connection, and registers it: to read, where it is accepted. Most sockets never
+    /// fill, and would only tell of room that nobody asked for.
     pub(super) fn settle_in(
         &mut self,
         id: super::ConnectionId,
@@ -216,7 +217,12 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         tls: Option<Box<Tls>>,
         inbound: Inbound,
     ) {
-        if let Err(error) = self.net.register(&mut stream, id.to_token()) {
+        let (token, dials) = (id.to_token(), matches!(inbound, Inbound::Answer(_)));
+        let registered = self.net.register(&mut stream, token).and_then(|()| match dials {
+            true => self.net.register_writable(&mut stream, token),
+            false => Ok(()),
+        });
+        if let Err(error) = registered {
             return self.world.cut(id, super::Closed::Lost(error));
         }
         let index = id.index as usize;

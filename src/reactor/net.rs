@@ -82,12 +82,20 @@ pub trait Net {
     /// Why it is not; [`NotConnected`](io::ErrorKind::NotConnected) where it is not yet.
     fn connected(&mut self, stream: &Self::Stream) -> io::Result<()>;
 
-    /// Registers a stream under `token`, for both directions and for good.
+    /// Registers a stream under `token`, for good: polls tell when there is something to read.
     ///
     /// # Errors
     ///
     /// As the operating system says.
     fn register(&mut self, stream: &mut Self::Stream, token: usize) -> io::Result<()>;
+
+    /// Has polls tell of a registered stream, from now on, also when there is room to write, or when it is connected. Where
+    /// that is so by now, the next one tells it.
+    ///
+    /// # Errors
+    ///
+    /// As the operating system says.
+    fn register_writable(&mut self, stream: &mut Self::Stream, token: usize) -> io::Result<()>;
 
     /// Reads; 0 is the end.
     ///

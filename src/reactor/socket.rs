@@ -26,6 +26,8 @@ pub(super) struct Socket<St> {
     pub(super) readable: bool,
     /// It is in `again`.
     again: bool,
+    /// It is registered to tell of room to write.
+    pub(super) tells_room: bool,
     /// The peer has ended its direction: reading goes on to the end.
     pub(super) read_closed: bool,
     /// Our direction is ended, or left to end with the peer's.
@@ -57,7 +59,7 @@ enum Source {
 impl<St> Socket<St> {
     pub(super) fn new(stream: St, tls: Option<Box<Tls>>, inbound: Inbound) -> Self {
         // A client leaves it to the server to end the stream first (RFC 6455 section 7.1.1).
-        let shut = matches!(inbound, Inbound::Answer(_));
+        let dials = matches!(inbound, Inbound::Answer(_));
         Self {
             stream,
             tls,
@@ -65,8 +67,9 @@ impl<St> Socket<St> {
             unread: None,
             readable: false,
             again: false,
+            tells_room: dials,
             read_closed: false,
-            shut,
+            shut: dials,
             at_end: false,
         }
     }

@@ -148,9 +148,9 @@ impl Tls {
         !self.unsent.is_empty()
     }
 
-    /// Forgets what waits: the stream has failed.
+    /// Forgets what waits, and says no more, as nobody could read it without that: the stream has failed.
     pub(super) fn forget(&mut self) {
-        (self.unsent, self.sent) = (Vec::new(), 0);
+        (self.unsent, self.sent, self.ended) = (Vec::new(), 0, true);
     }
 
     /// Says that nothing more follows, once; false where that waits.

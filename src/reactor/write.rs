@@ -253,6 +253,9 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             self.write_failed(id, error);
         }
         self.after_write(id);
+        if self.world.slots.get(id).is_some_and(|slot| slot.blocked) {
+            self.await_room(id);
+        }
         if self.world.memory.total() > self.world.limits.held_bytes_max {
             self.relieve();
         }
@@ -277,6 +280,21 @@ impl<H: Handler, N: Net> Reactor<H, N> {
         world.memory.set(id, slot.held_bytes() + socket.held_bytes());
         world.counters.bytes_sent += written? as u64;
         Ok(())
+    }
+
+    /// A socket is full. Has it say when it has room, from the first time on.
+    #[cold]
+    fn await_room(&mut self, id: ConnectionId) {
+        let Some(Some(socket)) = self.sockets.get_mut(id.index as usize) else { return };
+        if std::mem::replace(&mut socket.tells_room, true) {
+            return;
+        }
+        if let Err(error) = self.net.register_writable(&mut socket.stream, id.to_token()) {
+            if let Some(slot) = self.world.slots.get_mut(id) {
+                slot.blocked = false;
+            }
+            self.write_failed(id, error);
+        }
     }
 
     /// What waits can never be written, and to try it again would fail without end.

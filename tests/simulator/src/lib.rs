@@ -77,6 +77,8 @@ pub struct Options {
     /// No peer that is no engine asks whether the other end lives, and a reset takes with it what had come: the world as it
     /// was before.
     pub without_pings: bool,
+    /// Each socket is told of room to write, whether it has asked or not: the world as it was before.
+    pub without_asking: bool,
 }
 
 /// What came of a run.
@@ -134,10 +136,13 @@ impl fmt::Display for Outcome {
             Some(why) => {
                 writeln!(f, "seed {}: {why}", self.seed)?;
                 write!(f, "again: cargo run --release -p simulator -- --seed {}", self.seed)?;
-                let Options { without_requests, without_pauses, without_pings, .. } = self.options;
+                let Options {
+                    without_requests, without_pauses, without_pings, without_asking, ..
+                } = self.options;
                 f.write_str(if without_requests { " --without-requests" } else { "" })?;
                 f.write_str(if without_pauses { " --without-pauses" } else { "" })?;
-                f.write_str(if without_pings { " --without-pings" } else { "" })
+                f.write_str(if without_pings { " --without-pings" } else { "" })?;
+                f.write_str(if without_asking { " --without-asking" } else { "" })
             }
         }
     }

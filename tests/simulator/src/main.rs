@@ -10,8 +10,8 @@ const USAGE: &str = "\
 Runs the event loop of tautline in simulated worlds, and checks its promises.
 
 Usage: simulator [--seeds N] [--from K] [--without-requests] [--without-pauses]
-                 [--without-pings]
-       simulator --seed K [--without-requests] [--without-pauses] [--without-pings]
+                 [--without-pings] [--without-asking]
+       simulator --seed K [--without-...]
 
   --seeds N   how many worlds (default 1000)
   --from K    the seed of the first one (default 0)
@@ -23,6 +23,8 @@ Usage: simulator [--seeds N] [--from K] [--without-requests] [--without-pauses]
   --without-pings
               with peers that ask nobody whether it lives, and where a reset
               takes with it what had come
+  --without-asking
+              with sockets that tell of room to write before they are asked to
   --help      this text
 
 The exit status is 0 when all promises held, 1 when one did not, and 2 when the
@@ -78,6 +80,7 @@ fn parse(mut arguments: impl Iterator<Item = String>) -> Result<Task, String> {
             "--without-requests" => options.without_requests = true,
             "--without-pauses" => options.without_pauses = true,
             "--without-pings" => options.without_pings = true,
+            "--without-asking" => options.without_asking = true,
             other => return Err(format!("there is no option {other}")),
         }
     }

@@ -87,6 +87,7 @@ impl World {
             (sim.shared, sim.capacity, sim.odds) = (true, plan.capacity, plan.odds);
             sim.full_until = plan.full_until;
             sim.reads_after_reset = plan.reads_after_reset;
+            sim.tells_room_unasked = options.without_asking;
             (sim.descriptors_max, sim.broken) = (plan.descriptors_max, options.broken);
             sim.trace.lines_max = options.lines_max;
         }

@@ -39,6 +39,7 @@ impl Sim {
             capacity: 64 * 1024,
             full_until: usize::MAX,
             reads_after_reset: false,
+            tells_room_unasked: false,
             descriptors_max: usize::MAX,
             odds: Odds::CALM,
             broken: None,
@@ -93,10 +94,16 @@ impl Sim {
         matches!(self.broken, Some((_, 0)))
     }
 
-    /// Whether a connection is broken or gone, or one of its ends is let go of.
-    pub fn is_broken(&self, pipe: usize) -> bool {
-        let pipe = self.pipes.get(&pipe);
+    /// Whether a connection is broken or gone, or one of its ends is let go of or could not be registered.
+    pub fn is_broken(&self, number: usize) -> bool {
+        let pipe = self.pipes.get(&number);
         pipe.is_none_or(|pipe| pipe.reset || pipe.ends.iter().any(|end| end.dropped))
+            || self.is_unregistered(number)
+    }
+
+    /// Whether an end of a connection could not be registered to be told of room.
+    pub fn is_unregistered(&self, pipe: usize) -> bool {
+        self.pipes.get(&pipe).is_some_and(|pipe| pipe.ends.iter().any(|end| end.unregistered))
     }
 
     /// When an end of a connection has last read something, and when it was last told that it may write, or found that
@@ -265,6 +272,23 @@ impl Sim {
         end.token = Some(token);
         end.writable_edge = connected || reset;
         end.readable_edge = !end.inbox.is_empty() || other.ended || reset;
+        end.tells_room = self.tells_room_unasked;
+        Ok(())
+    }
+
+    pub(super) fn register_writable(&mut self, pipe: usize, side: usize) -> io::Result<()> {
+        if self.tells_room_unasked {
+            return Ok(());
+        }
+        let fails = self.happens(self.odds.register);
+        let pipe = self.pipes.get_mut(&pipe).expect("a stream");
+        let (connected, reset) = (pipe.connected, pipe.reset);
+        let end = &mut pipe.ends[side];
+        (end.tells_room, end.unregistered) = (!fails, fails);
+        if fails {
+            return Err(io::Error::from_raw_os_error(12));
+        }
+        end.writable_edge = (connected && !end.full) || reset;
         Ok(())
     }
 
@@ -425,7 +449,7 @@ impl Sim {
         let mut mine = mine.filter(|end| end.owner == Some(number) && end.token.is_some());
         it.woken.load(Ordering::Acquire)
             || self.listeners.values().any(|it| it.owner == number && it.edge)
-            || mine.any(|end| end.readable_edge || end.writable_edge)
+            || mine.any(|end| end.has_changed())
     }
 
     /// What has changed for a loop, as one poll tells it.
@@ -465,20 +489,20 @@ impl Sim {
         let (reset, connected) = (it.reset, it.connected);
         let [end, other] = it.both(side);
         let token = end.token.filter(|_| end.owner == Some(number))?;
-        let changed = end.readable_edge || end.writable_edge;
+        let (changed, tells_room) = (end.has_changed(), end.tells_room);
         let stays_away = if changed { odds.held } else { 1000 - odds.spurious.min(1000) };
         if self.random.happens(stays_away) {
             return None;
         }
         let mut readable = std::mem::take(&mut end.readable_edge);
-        let mut writable = std::mem::take(&mut end.writable_edge);
+        let mut writable = tells_room && std::mem::take(&mut end.writable_edge);
         let closed = other.ended || reset;
         if !changed {
             let kinds = [(true, false), (false, true), (true, true)];
             (readable, writable) = self.random.pick(&kinds);
         } else if self.random.happens(odds.whole) {
             readable |= !end.inbox.is_empty() || closed;
-            writable |= connected && !end.full;
+            writable |= tells_room && connected && !end.full;
         }
         let was_full = end.was_full;
         if writable {

@@ -66,6 +66,8 @@ pub struct Sim {
     pub full_until: usize,
     /// What had come before a reset is still read, as on Linux.
     pub reads_after_reset: bool,
+    /// Whoever is registered is told of room, also one that has not asked.
+    pub tells_room_unasked: bool,
     /// How many streams a loop may have.
     pub descriptors_max: usize,
     /// How likely faults are.
@@ -285,6 +287,10 @@ impl Net for SimNet {
 
     fn register(&mut self, stream: &mut SimStream, token: usize) -> io::Result<()> {
         self.sim().register(stream.number, stream.side, token)
+    }
+
+    fn register_writable(&mut self, stream: &mut SimStream, _: usize) -> io::Result<()> {
+        self.sim().register_writable(stream.number, stream.side)
     }
 
     fn read(&mut self, stream: &mut SimStream, bytes: &mut [u8]) -> io::Result<usize> {

@@ -32,6 +32,10 @@ pub(super) struct End {
     pub(super) dropped: bool,
     pub(super) readable_edge: bool,
     pub(super) writable_edge: bool,
+    /// Room is told of: it was asked for.
+    pub(super) tells_room: bool,
+    /// It was asked for in vain.
+    pub(super) unregistered: bool,
     /// A write came to less than was offered, so that room is an edge.
     pub(super) full: bool,
     /// The last write came to less than was offered.
@@ -56,6 +60,8 @@ impl End {
             dropped: false,
             readable_edge: false,
             writable_edge: false,
+            tells_room: false,
+            unregistered: false,
             full: false,
             was_short: false,
             was_full: false,
@@ -63,6 +69,13 @@ impl End {
             writable_at: now,
             since: now,
         }
+    }
+}
+
+impl End {
+    /// Whether something has changed that is to be told.
+    pub(super) fn has_changed(&self) -> bool {
+        self.readable_edge || (self.tells_room && self.writable_edge)
     }
 }
 

@@ -174,7 +174,8 @@ impl Reader {
                 let now = oracle.now();
                 let had_time = it.ended_at.is_none_or(|at| now >= at + within);
                 // Where all connections hold too much, this one may have been cut for it.
-                if had_time || oracle.limits.held_bytes_max < 1_000_000 {
+                let cut = oracle.limits.held_bytes_max < 1_000_000;
+                if had_time || cut || oracle.net.sim().is_unregistered(it.pipe) {
                     return Ok(());
                 }
                 Err("has seen the end, and not got all of its answer".into())
