@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
-use socket2::SockRef;
 
 use super::net::{Net, Ready, Wake};
 use super::reuse_port;
@@ -21,9 +20,6 @@ const WAKER: Token = Token(usize::MAX);
 const EVENTS_MAX: usize = 1024;
 /// Connections that are turned away in one go when descriptors are used up.
 const TURNED_AWAY_MAX: usize = 64;
-/// Whether streams have the `TCP_NODELAY` of the listener that they were accepted by. Elsewhere it is set on each.
-const INHERITS_NO_DELAY: bool = cfg!(any(target_os = "android", target_os = "linux"));
-
 /// Sockets and readiness from mio, time from the operating system, randomness from a cryptographic generator.
 #[derive(Debug)]
 pub struct MioNet {
@@ -59,9 +55,6 @@ impl MioNet {
     ) -> io::Result<MioListener> {
         let listen = || {
             let mut listener = bind(address)?;
-            if INHERITS_NO_DELAY {
-                SockRef::from(&listener).set_tcp_nodelay(true)?;
-            }
             self.poll.registry().register(&mut listener, Token(token), Interest::READABLE)?;
             Ok(MioListener { listener, spare: RefCell::new(spare_descriptor()) })
         };
@@ -107,9 +100,7 @@ impl Net for MioNet {
         let (stream, address) = listener.listener.accept()?;
         // Without it, small frames would wait for the acknowledgement of earlier ones. It fails where the peer is gone
         // already, which is noticed soon enough.
-        if !INHERITS_NO_DELAY {
-            let _ = stream.set_nodelay(true);
-        }
+        let _ = stream.set_nodelay(true);
         Ok((stream, address))
     }
 
@@ -218,21 +209,5 @@ impl Wake for MioWaker {
     fn wake(&self) {
         // It fails only when the loop is gone, and then nobody is to be woken.
         let _ = self.0.wake();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_accepted_stream_sends_without_delay() {
-        let mut net = MioNet::new().unwrap();
-        let listener = net.listen("127.0.0.1:0".parse().unwrap(), 1).unwrap();
-        let peer = std::net::TcpStream::connect(net.local_addr(&listener).unwrap()).unwrap();
-        net.poll(&mut Vec::new(), None).unwrap();
-        let (stream, address) = net.accept(&listener).unwrap();
-        assert_eq!(address, peer.local_addr().unwrap());
-        assert!(stream.nodelay().unwrap());
     }
 }

@@ -399,4 +399,31 @@ mod tests {
             assert_eq!(count as usize, expected.len() / 3, "{log:?} to {subscribed:?}");
         }
     }
+
+    /// Between two pieces the limit on what waits is looked at.
+    #[test]
+    fn a_run_is_taken_in_the_same_pieces_as_one_by_one() {
+        let whole = MERGED_BYTES_MAX - 4;
+        for (lengths, pieces) in [
+            (&[30_000; 2][..], &[2][..]),
+            (&[30_000; 3], &[3]),
+            (&[30_000; 4], &[3, 1]),
+            (&[whole], &[1]),
+            (&[whole, 0], &[1, 1]),
+            (&[whole - 1, 0, 0], &[2, 1]),
+            (&[whole + 1], &[1]),
+        ] {
+            let counts = |one_run: bool| -> Vec<u64> {
+                let (mut topics, mut mine) = (Topics::default(), Subscriptions::default());
+                topics.subscribe(ME, "a", &mut mine);
+                for length in lengths {
+                    topics.publish("a", message(&vec![b'x'; *length]), None);
+                }
+                topics.only = topics.only.filter(|_| one_run);
+                topics.take(ME, &mut mine, None).map(|(_, count)| count).collect()
+            };
+            assert_eq!(counts(false), pieces, "{lengths:?}, one by one");
+            assert_eq!(counts(true), pieces, "{lengths:?}");
+        }
+    }
 }

@@ -1,8 +1,8 @@
 //! A deterministic [`Net`]: one seed, one virtual clock, sockets in memory.
 //!
-//! Readiness is edge-triggered to the letter: an edge is reported once, when bytes arrive, when room appears in a
-//! buffer that was full, or when the peer ends its direction. A drain that is forgotten hangs. What varies with the
-//! seed is in [`Odds`].
+//! Readiness is edge-triggered to the letter: an edge is reported once, when bytes arrive, when the peer ends its
+//! direction, or, to those who have asked, when room appears in a buffer that was full. A drain that is forgotten hangs.
+//! What varies with the seed is in [`Odds`].
 //!
 //! Several loops may live in one world, each with its own readiness: [`SimNet::another`].
 

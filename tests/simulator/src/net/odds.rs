@@ -27,7 +27,7 @@ pub struct Odds {
     pub permuted: u16,
     /// Accepting fails: EMFILE, ENFILE, ENOMEM, or ECONNABORTED, where the connection is gone.
     pub accept: u16,
-    /// Registering fails.
+    /// Registering fails, or asking to be told of room.
     pub register: u16,
     /// Connecting fails at once.
     pub connect: u16,
