@@ -2,8 +2,9 @@
 //!
 //! `cargo run --example client -- ws://127.0.0.1:9001/`
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, IsTerminal, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::sync::mpsc;
@@ -96,7 +97,7 @@ impl Handler for Terminal {
     fn on_message(&mut self, cx: &mut Context<'_, ()>, message: Message<'_>) {
         let mut output = std::io::stdout().lock();
         let written = match message {
-            Message::Text(text) => writeln!(output, "{text}"),
+            Message::Text(text) => writeln!(output, "{}", shown(text, output.is_terminal())),
             Message::Binary(data) => writeln!(output, "[binary, {} bytes]", data.len()),
         };
         // Nobody reads any more: that is an end like another.
@@ -117,7 +118,10 @@ impl Handler for Terminal {
                 (Closed::Lost(error), None) => {
                     eprintln!("client: {} cannot be reached: {error}", self.request.url())
                 }
-                _ => eprintln!("client: {closed}"),
+                _ => eprintln!(
+                    "client: {}",
+                    shown(&closed.to_string(), std::io::stderr().is_terminal())
+                ),
             }
             // A server that answered is the right one, whatever it said.
             if self.open.is_none()
@@ -129,6 +133,15 @@ impl Handler for Terminal {
             self.failed = true;
         }
         cx.hub().shutdown(Duration::ZERO);
+    }
+}
+
+/// What another has written, with nothing in it that could steer a terminal.
+fn shown(text: &str, on_terminal: bool) -> Cow<'_, str> {
+    let steers = |it: char| it.is_control() && !matches!(it, '\n' | '\t');
+    match on_terminal && text.contains(steers) {
+        true => text.replace(steers, "\u{FFFD}").into(),
+        false => text.into(),
     }
 }
 

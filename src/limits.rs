@@ -38,9 +38,10 @@ pub struct Limits {
     /// decompressor of some 110 KiB. Does not hold for a connection that receives in
     /// [parts](crate::Delivery::Parts).
     pub message_bytes_max: usize,
-    /// Fragments of one message. Default 131,072, so that 4 MiB may come in pieces of 64 bytes; beyond it 1008.
+    /// Fragments of one message. Default 131,072, so that 4 MiB may come in pieces of 64 bytes; beyond it 1008. Does not
+    /// hold where messages are delivered in parts.
     pub fragments_max: u32,
-    /// Empty fragments of one message: they cost work and bring nothing. Default 64; beyond it 1008.
+    /// Empty fragments of one message, in parts or not: they cost work and bring nothing. Default 64; beyond it 1008.
     pub empty_fragments_max: u32,
     /// Pings that a peer may send while the answer to an earlier one still waits for room in the output. Only the
     /// newest is answered (RFC 6455 section 5.5.3). Default 1,024; beyond it 1008.
@@ -59,8 +60,8 @@ pub struct Limits {
     pub pong_within: Duration,
     /// Time without a message from the peer; its pongs do not count. Default `None`; then close code 1001.
     pub idle_after: Option<Duration>,
-    /// From our close frame to the answer, and from there to the end of the stream; and how long a peer may take nothing of
-    /// an HTTP answer that is whole. Default 5 s; then the connection is cut.
+    /// From our close frame to the answer, and, of a reactor, once more from there to the end of the stream; and how long
+    /// a peer may take nothing of an HTTP answer that is whole. Default 5 s; then the connection is cut.
     pub close_within: Duration,
 
     /// Bytes that may wait for a socket that is full, or for the end of a message in parts, before the last message that

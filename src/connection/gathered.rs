@@ -64,6 +64,8 @@ impl Buffer {
 
 /// What a thread keeps to be lent again: room for so many bytes in all, beside at most a 32nd of it that leads them.
 const KEPT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// In how many buffers of a kind, all of which are looked at where none is short enough.
+const KEPT_MAX: usize = 64;
 
 #[derive(Default)]
 struct Idle {
@@ -183,18 +185,20 @@ impl Gathered {
         }
         // Where the thread ends, they are freed.
         let _ = IDLE.try_with(|idle| {
-            let mut idle = idle.borrow_mut();
-            let bytes = idle.bytes + text.capacity() + data.length();
-            if bytes <= KEPT_BYTES_MAX {
-                idle.bytes = bytes;
-                if text.capacity() > 0 {
-                    idle.texts.push(text);
-                }
-                if data.length() > 0 {
-                    idle.data.push(data);
-                }
-            }
+            let Idle { texts, data: buffers, bytes } = &mut *idle.borrow_mut();
+            let (text_bytes, data_bytes) = (text.capacity(), data.length());
+            keep(texts, text, text_bytes, bytes);
+            keep(buffers, data, data_bytes, bytes);
         });
+    }
+}
+
+/// Keeps a buffer of some length, where there is room for it.
+fn keep<B>(buffers: &mut Vec<B>, buffer: B, length: usize, kept_bytes: &mut usize) {
+    let bytes = *kept_bytes + length;
+    if length > 0 && bytes <= KEPT_BYTES_MAX && buffers.len() < KEPT_MAX {
+        *kept_bytes = bytes;
+        buffers.push(buffer);
     }
 }
 
@@ -237,6 +241,26 @@ mod tests {
                 let capacity = gathered.text.capacity();
                 assert_eq!(capacity, 1024, "{before} bytes, and {cut} of the character");
             }
+        }
+    }
+
+    #[test]
+    fn a_thread_keeps_sixty_four_buffers_of_texts_and_data_and_not_more() {
+        for text in [false, true] {
+            // Each is longer than all the next ones may be, and so is lent to none of them.
+            for length in (1..=1_000).rev() {
+                let (mut gathered, piece) = (Gathered::default(), vec![b'a'; length]);
+                if text {
+                    gathered.push_text(&piece, &mut Utf8::default(), length).unwrap();
+                } else {
+                    gathered.push_data(&piece, length);
+                }
+                gathered.give_back();
+            }
+            IDLE.with(|idle| {
+                let Idle { texts, data, .. } = idle.take();
+                assert_eq!(texts.len() + data.len(), KEPT_MAX, "text: {text}");
+            });
         }
     }
 

@@ -201,11 +201,12 @@ pub enum Event<'a> {
     Message(Message<'a>),
     /// A part of a message, where [`Delivery::Parts`] was chosen.
     Part(Part<'a>),
-    /// A ping. Its answer is owed already; nothing needs to be done.
+    /// A ping. A [`Connection`](super::Connection) owes the answer already; nothing needs to be done.
     Ping(&'a [u8]),
     /// A pong.
     Pong(&'a [u8]),
-    /// The peer closes, or agrees to close. Nothing comes after it. Its answer is owed already.
+    /// The peer closes, or agrees to close. Nothing comes after it. A [`Connection`](super::Connection) owes the answer
+    /// already.
     Close(Close<'a>),
 }
 

@@ -80,8 +80,8 @@ pub(crate) use {
 /// # Promises
 ///
 /// - However the bytes are cut, the events, the output and the error are the same.
-/// - A violation is refused at the byte that shows it; nothing is delivered after it, and nothing is allocated for what
-///   it announced.
+/// - A violation is refused when the header that shows it is whole, or at the byte of a payload that shows it; nothing is
+///   delivered after it, and nothing is allocated for what it announced.
 /// - At rest, between two messages, nothing is owned besides this struct, and the text that a compressed message may
 ///   refer to where context takeover was agreed on.
 /// - No bytes make it panic.
@@ -114,7 +114,9 @@ impl Connection {
         Self { receiver, sender, deadlines: Deadlines::new(now) }
     }
 
-    /// The two halves, for tasks of their own. The deadlines are then the caller's.
+    /// The two halves, for tasks of their own. What ties them is then the caller's: to hand each event to
+    /// [`Sender::answer`] and a violation to [`Sender::fail`], to flush what they owe, and to keep the deadlines. How many
+    /// pings wait for their answers is not limited then; only the newest is answered in any case.
     pub fn split(self) -> (Receiver, Sender) {
         (self.receiver, self.sender)
     }
@@ -269,7 +271,7 @@ pub enum Expired {
     Idle,
     /// The peer did not answer a ping [within the limit](Limits::pong_within): cut the socket.
     PeerSilent,
-    /// The peer did not answer a close frame [within the limit](Limits::close_within): cut the socket.
+    /// A close frame was sent [so long](Limits::close_within) ago: cut the socket, answered or not.
     CloseUnanswered,
 }
 

@@ -30,6 +30,8 @@ export class Chat {
   #device = "";
   #typedAt = 0;
   #warming = false;
+  // Whose conversations this page has shown.
+  #shownTo = "";
 
   // view: changed(), signIn(refusal), entered(), state(), came(room, message), moved(room, seq)
   constructor(view) {
@@ -121,10 +123,15 @@ export class Chat {
   #welcome({ user, token, rooms }, isFirst, asOf) {
     const isNews = (name) => (this.#changedAt.get(name) ?? 0) <= asOf;
     if (token) this.#credential = { token };
-    if (this.me !== user && this.rooms.size > 0) this.rooms.clear();
     const enters = session.load()?.token !== this.#credential.token;
-    this.me = user;
     if (enters) session.save({ user, token: this.#credential.token, by: this.by });
+    // Nothing of what another person has seen here is left.
+    if (this.#shownTo !== "" && this.#shownTo !== user) {
+      history.replaceState(null, "", location.pathname);
+      return location.reload();
+    }
+    this.#shownTo = user;
+    this.me = user;
     for (const [name, info] of Object.entries(rooms)) {
       const room = this.rooms.get(name);
       if (room && !room.isGone) {
@@ -169,7 +176,8 @@ export class Chat {
     await this.link.ask({ grant: { room: room.name, user, role } });
   }
 
-  open(room) {
+  // Perhaps at a message, which is looked for then.
+  open(room, seq) {
     if (this.room && this.room !== room) {
       this.room.newFrom = 0;
       this.room.backToTail();
@@ -177,7 +185,7 @@ export class Chat {
     }
     if (this.room !== room) room.newFrom = room.unread > 0 && room.head > 0 ? room.read + 1 : 0;
     this.room = room;
-    this.view.moved(room);
+    this.view.moved(room, seq);
     this.#refresh(room);
   }
 
@@ -227,7 +235,7 @@ export class Chat {
     this.outbox.failAll(room, "you are not in this conversation any more");
     if (room.pending.length === 0) {
       this.rooms.delete(room.name);
-      drafts.save(room.name, "");
+      drafts.save(this.me, room.name, "");
       if (this.room === room) {
         this.room = null;
         this.view.moved(null);
@@ -331,14 +339,15 @@ export class Chat {
 
   // Opens a conversation at a message.
   async lookAt(room, seq) {
-    this.open(room);
+    this.open(room, seq);
     if (!room.has(seq)) {
       await this.#quietly(async () => {
         const half = PAGE_MESSAGES / 2;
         room.lookAround(await this.#range(room, seq - half, Math.min(room.head, seq + half)));
       });
     }
-    this.view.moved(room, seq);
+    // Where it could not be had, one looks at what there is.
+    this.view.moved(room, room.has(seq) ? seq : undefined);
   }
 
   // One at a time for each room.
@@ -376,6 +385,8 @@ export class Chat {
     room.typing.delete(message.from);
     if (message.from === this.me) {
       this.outbox.arrived(room, message);
+      // One's own message is not unread.
+      if (room.read === message.seq - 1) this.marks.seen(room, message.seq);
     } else {
       if (room === this.room && room.newFrom === 0 && !this.view.isWatching()) room.newFrom = message.seq;
       if (Date.now() - message.ts < NEWS_MS) this.view.came(room, message);
@@ -401,7 +412,7 @@ export class Chat {
 
   typed(text) {
     const { room } = this;
-    drafts.save(room.name, text);
+    drafts.save(this.me, room.name, text);
     if (text === "" && this.#typedAt) this.#sayTyping(room, 0);
     else if (text !== "" && Date.now() - this.#typedAt > TYPING.again_ms) this.#sayTyping(room, TYPING.ttl_s);
   }

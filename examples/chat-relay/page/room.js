@@ -23,6 +23,8 @@ export class Room {
   // One's own marks.
   recv = 0;
   read = 0;
+  // The same for a log that begins anew, until a reset tells of it.
+  #renewed = null;
   members = new Map();
   // Whether they were asked for since the connection was made, and what asks for the next page of them.
   knowsMembers = false;
@@ -45,8 +47,13 @@ export class Room {
 
   // What hello, join, direct and added tell of it. The log is left as it is: what is missing follows.
   take({ kind, with: other, role, epoch, first, head, recv, read }) {
-    Object.assign(this, { kind, role, first, epoch: this.epoch || epoch });
+    Object.assign(this, { kind, role });
     this.with = other ?? this.with;
+    if (this.epoch !== "" && this.epoch !== epoch) {
+      this.#renewed = { epoch, recv, read };
+      return;
+    }
+    Object.assign(this, { first, epoch });
     this.head = Math.max(this.head, head);
     this.recv = Math.max(this.recv, recv);
     this.read = Math.max(this.read, read);
@@ -111,7 +118,11 @@ export class Room {
   reset({ epoch, first, head }) {
     const restarted = epoch !== this.epoch;
     Object.assign(this, { epoch, first, head, tail: [], around: null, newest: null, last: first - 1 });
-    if (restarted) Object.assign(this, { recv: 0, read: 0, newFrom: 0 });
+    if (restarted) {
+      const { recv, read } = this.#renewed?.epoch === epoch ? this.#renewed : { recv: 0, read: 0 };
+      Object.assign(this, { recv, read, newFrom: 0 });
+    }
+    this.#renewed = null;
     this.pending = this.pending.filter(({ state }) => state !== "sent");
   }
 

@@ -106,10 +106,11 @@ export class Sheets {
   }
 
   #signOut() {
-    const { by, me, rooms } = this.chat;
+    const { by, isLive, me, rooms } = this.chat;
     const waiting = [...rooms.values()].flatMap(({ pending }) => pending).filter(({ state }) => state !== "sent").length;
     const parts = [
-      by === "name" && `Nobody can come back as ${me} with this key, on any device.`,
+      by === "name" && isLive && `Nobody can come back as ${me} with this key, on any device.`,
+      !isLive && "The relay cannot be told just now: the key of this browser stays good, for whoever has a copy of it.",
       waiting > 0 && `${waiting} of your messages ${waiting === 1 ? "is" : "are"} not sent yet, and will be lost.`,
       "Sign out, and forget everything in this browser?",
     ];

@@ -51,10 +51,13 @@ export const queue = {
   },
 };
 
+// Each person's own: several may use one tab, one after the other.
+const draft = (user, room) => DRAFT + JSON.stringify([user, room]);
 export const drafts = {
-  load: (room) => attempt(() => sessionStorage.getItem(DRAFT + room)) ?? "",
-  save(room, text) {
-    attempt(() => text ? sessionStorage.setItem(DRAFT + room, text) : sessionStorage.removeItem(DRAFT + room));
+  load: (user, room) => attempt(() => sessionStorage.getItem(draft(user, room))) ?? "",
+  save(user, room, text) {
+    const key = draft(user, room);
+    attempt(() => text ? sessionStorage.setItem(key, text) : sessionStorage.removeItem(key));
   },
 };
 

@@ -36,7 +36,7 @@ export class Talk {
   // A conversation was opened, perhaps at a message.
   moved(room, seq) {
     if (room !== this.#room) {
-      $("text").value = drafts.load(room.name);
+      $("text").value = drafts.load(this.chat.me, room.name);
       $("text-problem").textContent = "";
       this.#fitText();
     }
@@ -165,7 +165,8 @@ export class Talk {
   #choices(room, message) {
     const edit = () => {
       this.chat.discard(room, message);
-      $("text").value = message.text;
+      // What is half written stays, behind it.
+      $("text").value = [message.text, $("text").value].filter(Boolean).join("\n");
       this.#typed();
       $("text").focus();
     };

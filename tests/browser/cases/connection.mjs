@@ -33,6 +33,22 @@ test("who was offline misses nothing and doubles nothing, and what was written i
   assert.equal(await ben.page.isVisible("#banner"), false);
 });
 
+test("what one has written oneself is not unread, wherever one looks when it is sent", async (world) => {
+  const relay = await world.relay();
+  const line = await world.proxy(relay.port);
+  const [ada, ben] = await world.two(relay.url, "tea", line.url);
+  await ben.join("cake");
+  await ben.open("tea");
+  line.cut();
+  await ben.isNotLive();
+  await ben.write("written offline");
+  await ben.open("cake");
+  line.restore();
+  await ada.sees("written offline");
+  await ada.write("answered");
+  await ben.seesUnread("tea", 1);
+});
+
 test("what waits to be sent survives a page that is closed", async (world) => {
   const relay = await world.relay();
   const [ada, ben] = await world.two(relay.url, "tea");

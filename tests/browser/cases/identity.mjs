@@ -104,15 +104,7 @@ test("an account is made with an invitation, or not at all, where the relay says
 });
 
 test("where tokens come from elsewhere, the page asks for one, and for another when it has expired", async (world) => {
-  const folder = await world.folder();
-  const secret = "a secret of at least thirty-two bytes";
-  await writeFile(path.join(folder, "secret"), secret);
-  const relay = await world.relay("--auth", "jwt", "--jwt-secret-file", path.join(folder, "secret"));
-  const token = (seconds) => {
-    const part = (it) => Buffer.from(JSON.stringify(it)).toString("base64url");
-    const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part({ sub: "Ada", exp: Math.floor(Date.now() / 1000) + seconds })}`;
-    return `${signed}.${crypto.createHmac("sha256", secret).update(signed).digest("base64url")}`;
-  };
+  const relay = await relayOfTokens(world);
   const ada = await world.visit(relay.url);
   await ada.page.fill("#name", "Ada");
   await ada.page.press("#name", "Enter");
@@ -121,13 +113,49 @@ test("where tokens come from elsewhere, the page asks for one, and for another w
   await ada.page.fill("#token", "not one");
   await ada.page.press("#token", "Enter");
   await ada.page.waitForSelector("#enter-problem:not(:empty)");
-  await ada.page.fill("#token", token(4));
+  await ada.page.fill("#token", token("Ada", 4));
   await ada.page.press("#token", "Enter");
   await ada.isLive();
   assert.equal(await ada.page.textContent("#my-name"), "Ada");
   await ada.page.waitForSelector("body[data-screen=welcome]", { timeout: 30_000 });
   assert.match(await ada.page.textContent("#enter-problem"), /expired/);
-  await ada.page.fill("#token", token(3600));
+  await ada.page.fill("#token", token("Ada", 3600));
   await ada.page.press("#token", "Enter");
   await ada.isLive();
 });
+
+test("who comes in after another in the same tab finds nothing of theirs", async (world) => {
+  const person = await world.visit((await relayOfTokens(world)).url);
+  const { page } = person;
+  const enter = async (name, seconds) => {
+    await page.fill("#token", token(name, seconds));
+    await page.press("#token", "Enter");
+    await page.waitForFunction((name) => document.getElementById("my-name").textContent === name, name);
+    await person.isLive();
+    await person.join("tea");
+  };
+  await page.fill("#name", "Ada");
+  await page.press("#name", "Enter");
+  await page.waitForSelector("#token:visible");
+  await enter("Ada", 6);
+  await person.write("said by Ada");
+  await page.fill("#text", "half written");
+  await page.fill("#search", "said");
+  await page.waitForSelector("body[data-screen=welcome]", { timeout: 30_000 });
+  await enter("Ben", 3600);
+  assert.deepEqual([await page.inputValue("#text"), await page.inputValue("#search")], ["", ""]);
+});
+
+const SECRET = "a secret of at least thirty-two bytes";
+
+async function relayOfTokens(world) {
+  const secret = path.join(await world.folder(), "secret");
+  await writeFile(secret, SECRET);
+  return world.relay("--auth", "jwt", "--jwt-secret-file", secret);
+}
+
+function token(name, seconds) {
+  const part = (it) => Buffer.from(JSON.stringify(it)).toString("base64url");
+  const signed = `${part({ alg: "HS256", typ: "JWT" })}.${part({ sub: name, exp: Math.floor(Date.now() / 1000) + seconds })}`;
+  return `${signed}.${crypto.createHmac("sha256", SECRET).update(signed).digest("base64url")}`;
+}

@@ -4,12 +4,19 @@ use serde_json::json;
 
 use super::input::{self, Typed};
 use super::talk::{Asked, Draft, Talk};
+use super::text::neutral_lines;
 use super::{Out, Place};
 
 impl Talk {
     pub(super) fn text(&mut self, text: String, out: &mut Out) {
         match self.place.clone() {
-            None => out.complain.push("say where: /join ROOM, or /msg PERSON".into()),
+            None if self.interactive => {
+                out.complain.push("say where: /join ROOM, or /msg PERSON".into());
+            }
+            None => {
+                self.failed = true;
+                out.complain.push(format!("not sent: {}", neutral_lines(&text)));
+            }
             Some(place) => {
                 let cid = format!("{:032x}", rand::random::<u128>());
                 self.drafts.push_back(Draft { place, cid, text });

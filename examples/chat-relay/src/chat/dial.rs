@@ -32,6 +32,8 @@ pub(super) struct Dialer {
     password: Option<String>,
     register: bool,
     invitation: Option<String>,
+    /// One was in before: who is asked for a password now would not expect it.
+    was_in: bool,
 }
 
 /// Why there is no connection.
@@ -87,6 +89,7 @@ impl Dialer {
             password: password::given(options.password_file.as_deref(), environment)?,
             register: options.register,
             invitation: options.invitation.clone(),
+            was_in: false,
         };
         if dialer.token_file.is_none() && folder.is_none() {
             return Err(
@@ -211,6 +214,9 @@ impl Dialer {
             }
             "token" if by_token => format!("{said}; sign in again, with another token"),
             "token" => format!("{said}; name the file with the token with --token-file"),
+            "password" if self.password.is_none() && self.was_in => {
+                "you were signed out; start chat again, which asks for the password".into()
+            }
             "password" if self.password.is_none() => {
                 self.password = Some(password::ask(&name, self.register).map_err(fatal)?);
                 return Ok(Next::Again);
@@ -230,7 +236,7 @@ impl Dialer {
 
     /// Takes the token out of the answer, and writes it to its file.
     fn keep(&mut self, welcome: &mut Value) -> Result<(), Failed> {
-        self.register = false;
+        (self.register, self.was_in) = (false, true);
         let user = welcome.get("user").and_then(Value::as_str).unwrap_or_default().to_owned();
         let new = welcome.as_object_mut().and_then(|it| it.remove("token"));
         if let Some(token) = new.as_ref().and_then(Value::as_str) {

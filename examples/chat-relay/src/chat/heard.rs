@@ -254,7 +254,10 @@ impl Talk {
     fn removed(&mut self, name: &str, out: &mut Out) {
         let called = self.called(name);
         if self.here().as_deref() == Some(name) {
-            (self.place, self.open) = (None, None);
+            match self.place.clone().filter(|_| !self.interactive) {
+                Some(place) => self.give_up(&place, "you are not in it any more", out),
+                None => (self.place, self.open) = (None, None),
+            }
         }
         if self.rooms.remove(name).is_some() {
             self.notice(format!("* you are not in {called} any more"), out);

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::rooms::{number, text};
 use super::text::{neutral, neutral_json};
-use super::{FAILED, Mode, Out, Place};
+use super::{FAILED, Mode, Out, Place, TOO_LONG, is_too_long};
 use crate::protocol::{self, NUMBER_MAX};
 
 /// Lines that are read ahead.
@@ -129,6 +129,10 @@ impl Mode for Json {
         self.typed += 1;
         if line.trim().is_empty() {
             return;
+        }
+        if is_too_long(line.trim()) {
+            self.failed = true;
+            return out.complain.push(format!("line {}: {TOO_LONG}", self.typed));
         }
         match protocol::parse(line) {
             Ok(parsed) => self.unsaid.push_back((parsed.id, line.trim().to_owned())),

@@ -43,6 +43,14 @@ use flags::{Options, Stop};
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
+/// The longest line that the relay takes. Of a longer one it does not even say which it was.
+const LINE_BYTES_MAX: usize = 16 * 1024;
+const TOO_LONG: &str = "a line has at most 16 KiB";
+
+fn is_too_long(line: &str) -> bool {
+    line.len() > LINE_BYTES_MAX
+}
+
 /// Reads variables of the environment.
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 

@@ -8,7 +8,8 @@ use serde_json::{Value, json};
 use super::input::{self, Typed};
 use super::rooms::Room;
 use super::text::{Clock, neutral, neutral_lines};
-use super::{FAILED, Mode, Out, Place};
+use super::{FAILED, Mode, Out, Place, TOO_LONG, is_too_long};
+use crate::protocol::NUMBER_MAX;
 
 /// Messages that are shown when one comes into a room with more that is unread.
 const UNREAD_SHOWN_MAX: u64 = 100;
@@ -238,6 +239,9 @@ impl Talk {
         match self.room_of(&place) {
             Some(room) => {
                 let fields = json!({"room": room, "cid": draft.cid, "body": {"text": draft.text}});
+                if is_too_long(&json!({"id": NUMBER_MAX, "send": fields}).to_string()) {
+                    return self.not_sent(TOO_LONG, out);
+                }
                 self.ask(Asked::Send, "send", &fields, out);
             }
             None => self.enter(&place, out),
@@ -331,8 +335,10 @@ impl Mode for Talk {
 
     fn finished(&self, connected: bool) -> Option<u8> {
         let status = if self.failed && !self.interactive { FAILED } else { 0 };
-        let done =
-            self.drafts.is_empty() && self.asked.is_empty() && self.waiting.is_empty() && connected;
+        let nothing_waits =
+            self.drafts.is_empty() && self.asked.is_empty() && self.waiting.is_empty();
+        // A pipe ends only once the relay has told that there is nothing; a person need not be told.
+        let done = nothing_waits && (connected || self.interactive);
         let fetched = self.rooms.values().all(|room| !room.gap);
         let given_up = !self.interactive && self.place.is_none() && self.drafts.is_empty();
         let over = self.ended && !self.stay && done && fetched;
@@ -340,7 +346,7 @@ impl Mode for Talk {
     }
 
     fn is_awaited(&self) -> bool {
-        !self.interactive
+        !self.interactive || (self.ended && !self.stay)
     }
 
     fn prompt(&self) -> String {

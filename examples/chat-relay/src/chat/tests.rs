@@ -338,3 +338,50 @@ fn what_is_left_out_gets_no_second_tick() {
     client.hears(&json!({"mark": {"room": "tea", "user": "bob", "recv": 200, "read": 200}}));
     assert!(!client.out.show.iter().any(|it| it.contains("✓✓")), "{:?}", client.out.show);
 }
+
+/// One that reads a pipe, in the room tea, and is done with what it had to say there.
+fn pipe_in_tea() -> Client {
+    let talk = Talk::new(Some(Place::Room("tea".into())), false, false, Clock::default());
+    let mut client = Client { talk, now: Instant::now(), out: Out::default() };
+    client.welcome(0, 0);
+    client
+}
+
+#[test]
+fn a_line_that_the_relay_would_not_take_is_not_sent_and_those_behind_it_are() {
+    let mut client = pipe_in_tea();
+    client.types(&"a".repeat(20_000));
+    client.types("short");
+    assert!(client.out.complain.concat().starts_with("not sent, a line has at most 16 KiB: aaa"));
+    let send = client.said("send");
+    assert_eq!(send["send"]["body"]["text"], "short");
+    client.hears(&json!({"id": send["id"], "ok": {"room": "tea", "seq": 1, "ts": 0}}));
+    client.talk.ended();
+    assert_eq!(client.talk.finished(true), Some(1));
+}
+
+#[test]
+fn a_pipe_into_a_room_that_one_is_put_out_of_fails_and_says_what_was_not_sent() {
+    let mut client = pipe_in_tea();
+    client.types("first");
+    client.hears(&json!({"removed": {"room": "tea"}}));
+    client.types("second");
+    let complaints = ["tea: you are not in it any more", "not sent: first", "not sent: second"];
+    assert_eq!(client.out.complain, complaints);
+    assert_eq!(client.talk.finished(true), Some(1));
+}
+
+#[test]
+fn who_has_ended_the_input_and_waits_for_nothing_does_not_wait_for_a_connection() {
+    let mut client = Client::in_tea(0, 0);
+    client.talk.lost("gone", &mut client.out);
+    client.talk.ended();
+    assert_eq!(client.talk.finished(false), Some(0));
+
+    let mut client = Client::in_tea(0, 0);
+    client.talk.lost("gone", &mut client.out);
+    client.types("words");
+    client.talk.ended();
+    assert_eq!(client.talk.finished(false), None);
+    assert!(client.talk.is_awaited());
+}
