@@ -70,9 +70,14 @@ impl Talk {
 
     fn go(&mut self, place: Place, out: &mut Out) {
         if self.place.as_ref() != Some(&place) {
-            self.open = None;
+            let open = self.open.take();
+            // Not where one was about to go to, and is not yet.
+            if let Some(before) = self.place.replace(place.clone())
+                && self.before.is_none()
+            {
+                self.before = Some((before, open));
+            }
         }
-        self.place = Some(place.clone());
         self.enter(&place, out);
     }
 

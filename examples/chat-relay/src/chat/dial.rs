@@ -166,8 +166,11 @@ impl Dialer {
             }
             ClientError::Tls(TlsError::Certificate(_)) => "the relay needs another certificate",
             ClientError::Tls(_) => "does the relay speak TLS? If not, --url begins with ws://",
+            ClientError::Answer(_) if !self.url.is_secure() => {
+                "is it a chat relay that answers there, at /ws, and without TLS (else --url begins with wss://)?"
+            }
             ClientError::Answer(_) => {
-                "is it a chat relay that answers there? --url says where it is"
+                "is it a chat relay that answers there, at /ws? --url says where it is"
             }
             _ => "is the relay running? --url says where it is",
         }
@@ -223,7 +226,8 @@ impl Dialer {
             }
             "name_taken" => {
                 format!(
-                    "the name {} is taken on this relay; choose another with --name",
+                    "the name {} is taken on this relay; choose another with --name, or, where it is yours under \
+                     another address, --token-file names the file with its key",
                     neutral(&name)
                 )
             }

@@ -58,6 +58,9 @@ pub(super) fn parse(arguments: impl Iterator<Item = String>) -> Result<Options, 
             "--json is for programs, --interactive for people: leave out one".into(),
         ));
     }
+    if options.name.as_deref() == Some("") {
+        return Err(Stop::BadUsage("--name needs a name".into()));
+    }
     if options.invitation.is_some() && !options.register {
         return Err(Stop::BadUsage("--invitation goes with --register".into()));
     }

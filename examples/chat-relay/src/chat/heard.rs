@@ -256,7 +256,7 @@ impl Talk {
         if self.here().as_deref() == Some(name) {
             match self.place.clone().filter(|_| !self.interactive) {
                 Some(place) => self.give_up(&place, "you are not in it any more", out),
-                None => (self.place, self.open) = (None, None),
+                None => (self.place, self.open, self.before) = (None, None, None),
             }
         }
         if self.rooms.remove(name).is_some() {

@@ -143,6 +143,12 @@ impl Mode for Json {
         }
     }
 
+    fn cannot_read(&mut self, why: &str, out: &mut Out) {
+        self.typed += 1;
+        self.failed = true;
+        out.complain.push(format!("line {}: {why}", self.typed));
+    }
+
     fn ended(&mut self) {
         self.ended = true;
         if !self.stay {

@@ -141,6 +141,8 @@ trait Mode {
     fn heard(&mut self, now: Instant, line: &Value, text: &str, out: &mut Out);
     /// A line was typed.
     fn typed(&mut self, line: &str, out: &mut Out);
+    /// Something was typed that is no line of text.
+    fn cannot_read(&mut self, why: &str, out: &mut Out);
     /// No line will be typed any more.
     fn ended(&mut self);
     /// The connection is gone.

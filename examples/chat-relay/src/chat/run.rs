@@ -25,6 +25,8 @@ const AWAITED_MAX: Duration = Duration::from_secs(60);
 /// What the input has next.
 enum Input {
     Line(String),
+    /// A line that is not UTF-8.
+    NoText,
     End,
     Failed(std::io::Error),
 }
@@ -86,14 +88,14 @@ fn listen() -> Receiver<Input> {
             let mut line = Vec::new();
             let next = match input.read_until(b'\n', &mut line) {
                 Ok(0) => Input::End,
-                Ok(_) => {
-                    let text = String::from_utf8_lossy(&line);
-                    Input::Line(text.trim_end_matches(['\n', '\r']).to_owned())
-                }
+                Ok(_) => match str::from_utf8(&line) {
+                    Ok(text) => Input::Line(text.trim_end_matches(['\n', '\r']).to_owned()),
+                    Err(_) => Input::NoText,
+                },
                 Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                 Err(error) => Input::Failed(error),
             };
-            let last = !matches!(next, Input::Line(_));
+            let last = matches!(next, Input::End | Input::Failed(_));
             if sender.send(next).is_err() || last {
                 return;
             }
@@ -161,6 +163,10 @@ impl<M: Mode> Run<M> {
             Input::Line(line) => {
                 self.screen.entered();
                 self.mode.typed(&line, out);
+            }
+            Input::NoText => {
+                self.screen.entered();
+                self.mode.cannot_read("not sent: a line that is not UTF-8", out);
             }
             Input::End => {
                 self.input_ended = true;

@@ -45,6 +45,8 @@ pub(super) struct Talk {
     pub(super) me: String,
     /// Where what is typed goes.
     pub(super) place: Option<Place>,
+    /// Where it went before, with the room there, until one is in the new one.
+    pub(super) before: Option<(Place, Option<String>)>,
     /// The room there, once one is in it and what was unread has been asked for.
     pub(super) open: Option<String>,
     connected: bool,
@@ -77,6 +79,7 @@ impl Talk {
         Self {
             me: String::new(),
             place,
+            before: None,
             open: None,
             connected: false,
             waiting: VecDeque::new(),
@@ -155,7 +158,7 @@ impl Talk {
 
     /// The room is there: what was not read of it is shown.
     pub(super) fn entered(&mut self, name: &str, out: &mut Out) {
-        self.open = Some(name.to_owned());
+        (self.open, self.before) = (Some(name.to_owned()), None);
         let Some(room) = self.rooms.get_mut(name).filter(|_| self.interactive) else { return };
         let left_out = room.go_back(UNREAD_SHOWN_MAX);
         if left_out > 0 {
@@ -168,7 +171,9 @@ impl Talk {
         out.complain.push(format!("{place}: {why}"));
         self.failed = true;
         if self.place.as_ref() == Some(place) {
-            (self.place, self.open) = (None, None);
+            // One stays where one was.
+            let (before, open) = self.before.take().unzip();
+            (self.place, self.open) = (before, open.flatten());
         }
         self.drafts.retain(|draft| {
             let stays = draft.place != *place;
@@ -286,6 +291,11 @@ impl Mode for Talk {
             Ok(typed) => self.waiting.push_back(typed),
             Err(why) => out.complain.push(why),
         }
+    }
+
+    fn cannot_read(&mut self, why: &str, out: &mut Out) {
+        self.failed = true;
+        out.complain.push(why.into());
     }
 
     fn ended(&mut self) {

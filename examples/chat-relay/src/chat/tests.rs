@@ -385,3 +385,14 @@ fn who_has_ended_the_input_and_waits_for_nothing_does_not_wait_for_a_connection(
     assert_eq!(client.talk.finished(false), None);
     assert!(client.talk.is_awaited());
 }
+
+#[test]
+fn who_cannot_go_elsewhere_stays_where_one_was() {
+    let mut client = Client::in_tea(0, 0);
+    client.types("/msg nobody");
+    let id = client.said("direct")["id"].clone();
+    client.hears(&json!({"id": id, "err": {"code": "no_user", "text": "nobody has this name"}}));
+    assert_eq!(client.out.complain, ["@nobody: nobody has this name"]);
+    client.types("words");
+    assert_eq!(client.said("send")["send"]["room"], "tea");
+}
