@@ -6,6 +6,8 @@
 
 use std::time::Duration;
 
+/// Bytes of one line, which a client need not try to exceed: of a longer one the relay does not say which it was.
+pub const LINE_BYTES_MAX: usize = 16 * 1024;
 /// Bytes of one WebSocket message from a client. Beyond it `too_long`, and nothing of it is done.
 pub const FRAME_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of one line, and of its frame, before `hello` was answered: that names every room that the client knows, and
@@ -102,7 +104,7 @@ pub struct RelayLimits {
 impl Default for RelayLimits {
     fn default() -> Self {
         Self {
-            line_bytes_max: 16 * 1024,
+            line_bytes_max: LINE_BYTES_MAX,
             frame_lines_max: 64,
             body_bytes_max: 8 * 1024,
             eph_bytes_max: 4 * 1024,

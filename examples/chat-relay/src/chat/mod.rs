@@ -36,6 +36,7 @@ use std::time::Instant;
 
 use serde_json::Value;
 
+use crate::limits::LINE_BYTES_MAX;
 use dial::Dialer;
 use flags::{Options, Stop};
 
@@ -43,8 +44,6 @@ use flags::{Options, Stop};
 const FAILED: u8 = 1;
 const USAGE: u8 = 2;
 
-/// The longest line that the relay takes. Of a longer one it does not even say which it was.
-const LINE_BYTES_MAX: usize = 16 * 1024;
 const TOO_LONG: &str = "a line has at most 16 KiB";
 
 fn is_too_long(line: &str) -> bool {
