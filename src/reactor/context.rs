@@ -18,21 +18,27 @@ use crate::handshake::ClientRequest;
 /// A connection, in the hands of a [`Handler`](super::Handler).
 ///
 /// What is sent here is written when the handler returns, all of it in one go. Only a message of 96 KiB and more may be
-/// written at once, with what was sent before it.
+/// written at once, with what was sent before it; and one of 24 KiB and more, if it is the first that long in answer to
+/// the last message that was read.
 pub struct Context<'a, S> {
     world: &'a mut World<S>,
     id: ConnectionId,
     /// Its socket, while what came from it is handled.
     socket: Option<&'a mut dyn Write>,
+    /// A payload from this length on is written at once, from where it lies.
+    written_at_once_bytes: usize,
 }
 
-/// A payload from this length on is written at once, from where it lies: to copy it costs more than a write of its own.
-/// Shorter ones are cheaper in one write with those before and behind them.
+/// To copy a payload of this length costs more than a write of its own. Shorter ones are cheaper in one write with those
+/// before and behind them.
 const WRITTEN_AT_ONCE_BYTES: usize = 96 * 1024;
+/// The same for one behind which nothing more is to be expected: it needs no write of its own, only a longer list of
+/// what is written.
+const LAST_WRITTEN_AT_ONCE_BYTES: usize = 24 * 1024;
 
 impl<'a, S> Context<'a, S> {
     pub(super) fn new(world: &'a mut World<S>, id: ConnectionId) -> Self {
-        Self { world, id, socket: None }
+        Self { world, id, socket: None, written_at_once_bytes: WRITTEN_AT_ONCE_BYTES }
     }
 
     pub(super) fn reading(
@@ -40,7 +46,16 @@ impl<'a, S> Context<'a, S> {
         id: ConnectionId,
         socket: Option<&'a mut dyn Write>,
     ) -> Self {
-        Self { world, id, socket }
+        Self { world, id, socket, written_at_once_bytes: WRITTEN_AT_ONCE_BYTES }
+    }
+
+    /// Says whether what is handled is the last that was read, so that the answer is likely to be the last too.
+    #[inline]
+    pub(super) fn last(mut self, is_last: bool) -> Self {
+        if is_last {
+            self.written_at_once_bytes = LAST_WRITTEN_AT_ONCE_BYTES;
+        }
+        self
     }
 
     /// Which connection this is.
@@ -69,7 +84,9 @@ impl<'a, S> Context<'a, S> {
     pub fn send<'m>(&mut self, message: impl Into<Outgoing<Message<'m>>>) -> SendStatus {
         let payload = Payload::from(message.into());
         match &mut self.socket {
-            Some(socket) if payload.bytes.len() >= WRITTEN_AT_ONCE_BYTES => {
+            Some(socket) if payload.bytes.len() >= self.written_at_once_bytes => {
+                // What follows was not to be expected, and leaves in one go again.
+                self.written_at_once_bytes = WRITTEN_AT_ONCE_BYTES;
                 self.world.send_at_once(self.id, &payload, *socket)
             }
             _ => self.world.send(self.id, &payload),

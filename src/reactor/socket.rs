@@ -418,8 +418,12 @@ fn handle_events<H: Handler, N: Net>(
             BeforeEvent::Deliver(delivery) => events.set_delivery(delivery),
             BeforeEvent::Discard => {}
         }
+        let mut is_last = false;
         let message = match events.whole_message() {
-            Some(Ok(message)) => message,
+            Some(Ok(message)) => {
+                is_last = events.remaining() == 0;
+                message
+            }
             Some(Err(violation)) => break fail(world, id, violation),
             None if !events.has_more() => break Handled::All,
             None => match events.next_of_any_kind() {
@@ -438,7 +442,8 @@ fn handle_events<H: Handler, N: Net>(
         if let BeforeEvent::Deliver(_) = before {
             messages += 1;
             world.have_taken(id);
-            handler.on_message(&mut Context::reading(world, id, line.at_once()), message);
+            let cx = Context::reading(world, id, line.at_once());
+            handler.on_message(&mut cx.last(is_last), message);
         }
         // What is long is written before more is read.
         if world.out.len() < SEND_BYTES && events.is_done() {

@@ -127,6 +127,12 @@ impl Handler for Probe {
                 let block = vec![b'b'; rest.parse().unwrap()];
                 self.statuses.push(cx.send(block.as_slice()));
             }
+            "bursts" => {
+                for bytes in rest.split(' ') {
+                    let block = vec![b'b'; bytes.parse().unwrap()];
+                    self.statuses.push(cx.send(block.as_slice()));
+                }
+            }
             "whisper" => {
                 let id = self.ids[rest.parse::<usize>().unwrap()];
                 match cx.connection(id) {

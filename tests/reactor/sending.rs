@@ -17,6 +17,30 @@ fn what_many_messages_are_answered_with_leaves_in_one_write() {
 }
 
 #[test]
+fn long_answers_leave_with_those_before_them() {
+    for (commands, lengths, writes) in [
+        (vec!["bursts 30000"], vec![30_000], 1),
+        (vec!["bursts 30000", "bursts 30000", "bursts 30000"], vec![30_000; 3], 1),
+        (vec!["bursts 10 20", "bursts 30 90000"], vec![10, 20, 30, 90_000], 1),
+        // Only one of several answers to the last message can be the last answer, and it is not known which.
+        (vec!["bursts 30000 30000 30000 40 30000"], vec![30_000, 30_000, 30_000, 40, 30_000], 2),
+        // So long that a copy costs more than a write.
+        (vec!["bursts 100000", "bursts 7 100000"], vec![100_000, 7, 100_000], 2),
+    ] {
+        let mut world = World::new(Limits::default());
+        world.net.sim().capacity = 1 << 20;
+        let peer = world.open();
+        let before = world.net.sim().writes;
+        peer.write(&commands.iter().flat_map(|command| text(command)).collect::<Vec<u8>>());
+        world.run();
+        assert_eq!(world.net.sim().writes - before, writes, "{commands:?}");
+        let expected: Vec<u8> =
+            lengths.iter().flat_map(|&length| plain(0x82, &vec![b'b'; length])).collect();
+        assert!(peer.read() == expected, "{commands:?}");
+    }
+}
+
+#[test]
 fn frames_cut_at_every_byte_are_answered_as_if_they_were_whole() {
     let frames =
         [text("echo a"), frame(0x89, b"ping"), frame(0x01, b"echo "), frame(0x80, "ü".as_bytes())]
