@@ -32,6 +32,15 @@ pub struct Receiver {
     pub(super) history: History,
 }
 
+/// Where a part of a message may be read to.
+#[cfg(feature = "reactor")]
+#[derive(Debug)]
+pub(crate) struct Room<'a> {
+    pub(crate) bytes: &'a mut [u8],
+    /// How long the message is, if it ends with these bytes.
+    pub(crate) ended_bytes: Option<u64>,
+}
+
 /// ```text
 ///          whole frames            close frame
 ///   Ready --------------> Ready ----------------> Closed
@@ -84,7 +93,7 @@ impl Receiver {
     /// Where what comes next may be read to, so that it need not be copied: room for a part of the binary message that
     /// is awaited. `None` where little or nothing is awaited, or something else.
     #[cfg(feature = "reactor")]
-    pub(crate) fn room(&mut self) -> Option<&mut [u8]> {
+    pub(crate) fn room(&mut self) -> Option<Room<'_>> {
         let State::Busy(progress) = &mut self.state else { return None };
         let Progress { frame: Some(frame), message: Some(open), gathered, inflater: None, .. } =
             &mut **progress
@@ -98,7 +107,9 @@ impl Receiver {
             return None;
         }
         let missing = usize::try_from(frame.missing()).unwrap_or(usize::MAX);
-        gathered.room(missing, open.plain_bytes_max(&self.limits))
+        let bytes = gathered.room(missing, open.plain_bytes_max(&self.limits))?;
+        let ended_bytes = (open.ends && bytes.len() == missing).then_some(open.announced);
+        Some(Room { bytes, ended_bytes })
     }
 
     /// So many bytes were read to the [room](Self::room). What comes of them is told by [`receive`](Self::receive),
@@ -203,7 +214,7 @@ mod tests {
             let mut receiver = begun(delivery, first, payload_bytes);
             let room = receiver.room();
             assert_eq!(room.is_some(), expected, "{delivery:?}, {first:#x}, {payload_bytes} bytes");
-            assert!(room.is_none_or(|it| !it.is_empty()));
+            assert!(room.is_none_or(|it| !it.bytes.is_empty()));
         }
     }
 
@@ -211,7 +222,7 @@ mod tests {
     fn there_is_room_for_as_much_again_as_has_come_and_for_no_more_than_is_missing() {
         let mut receiver = begun(Delivery::Whole, 0x82, 60_000);
         for expected in [4_095, 4_096, 8_192, 16_384, 27_232] {
-            let length = receiver.room().unwrap().len();
+            let length = receiver.room().unwrap().bytes.len();
             assert_eq!(length, expected);
             receiver.read_to_room(length);
         }
@@ -219,13 +230,26 @@ mod tests {
     }
 
     #[test]
+    fn room_tells_how_long_the_message_is_that_ends_with_it() {
+        let mut receiver = begun(Delivery::Whole, 0x82, 60_000);
+        for expected in [None, None, None, None, Some(60_000)] {
+            let room = receiver.room().unwrap();
+            assert_eq!(room.ended_bytes, expected);
+            let length = room.bytes.len();
+            receiver.read_to_room(length);
+        }
+        let mut fragment = begun(Delivery::Whole, 0x02, 4_097);
+        assert_eq!(fragment.room().map(|it| it.ended_bytes), Some(None), "others follow");
+    }
+
+    #[test]
     fn what_is_read_to_room_is_delivered_with_what_came_before_and_after() {
         let mut receiver = begun(Delivery::Whole, 0x82, 60_000);
         let mut missing = 59_999;
         while let Some(room) = receiver.room() {
-            assert!(!room.is_empty());
-            let count = room.len().min(7_000);
-            room[..count].fill(b'y');
+            assert!(!room.bytes.is_empty());
+            let count = room.bytes.len().min(7_000);
+            room.bytes[..count].fill(b'y');
             receiver.read_to_room(count);
             missing -= count;
         }

@@ -11,9 +11,14 @@ use super::slab::ConnectionId;
 use super::tls::Tls;
 use super::world::{BeforeEvent, State, World};
 use super::write::{Line, uninterrupted, write_out};
-use super::{READS_MAX, Reactor, SEND_BYTES};
+use super::{READS_MAX, RECEIVE_BYTES, Reactor, SEND_BYTES};
 use crate::connection::{Event, Events, Receiver};
 use crate::error::Violation;
+
+/// A longer message does not fit into the receive buffer.
+const LONG_BYTES: u64 = RECEIVE_BYTES as u64;
+/// So much is read of what is likely to be the start of such a one.
+const START_BYTES: usize = 16 * 1024;
 
 /// A socket, and what becomes of the bytes that come from it.
 pub(super) struct Socket<St> {
@@ -30,6 +35,8 @@ pub(super) struct Socket<St> {
     pub(super) tells_room: bool,
     /// The peer has ended its direction: reading goes on to the end.
     pub(super) read_closed: bool,
+    /// What was read last is the end of a long message.
+    after_long: bool,
     /// Our direction is ended, or left to end with the peer's.
     shut: bool,
     /// The end of the stream was read.
@@ -69,6 +76,7 @@ impl<St> Socket<St> {
             again: false,
             tells_room: dials,
             read_closed: false,
+            after_long: false,
             shut: dials,
             at_end: false,
         }
@@ -199,16 +207,23 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     fn read_once(&mut self, id: ConnectionId, buffer: &mut [u8]) -> Option<usize> {
         self.world.slots.get(id)?;
         let socket = self.sockets.get_mut(id.index as usize)?.as_mut()?;
-        let Socket { stream, inbound, .. } = socket;
+        let Socket { stream, inbound, after_long, .. } = socket;
         // What a long message awaits is read to where it is gathered.
         let room = match inbound {
             Inbound::Frames(receiver) => receiver.room(),
             Inbound::Request(..) | Inbound::Answer(_) | Inbound::Nothing => None,
         };
+        // Where a long one ends, another is likely to begin, whose start would have to be copied to where it is gathered.
+        let begins_long = match &room {
+            Some(room) => room.ended_bytes.is_some_and(|bytes| bytes > LONG_BYTES),
+            None => *after_long,
+        };
+        *after_long = room.is_some() && begins_long;
+        let start_bytes = if begins_long { START_BYTES } else { buffer.len() };
         let may_read = self.world.may_read_bytes(id);
-        let room = room.map(|room| room.split_at_mut(may_read.min(room.len())).0);
+        let room = room.map(|room| room.bytes.split_at_mut(may_read.min(room.bytes.len())).0);
         let room_bytes = room.as_ref().map_or(0, |room| room.len());
-        let buffer_bytes = buffer.len().min(may_read.saturating_sub(room_bytes));
+        let buffer_bytes = start_bytes.min(may_read.saturating_sub(room_bytes));
         let buffer = buffer.get_mut(..buffer_bytes).unwrap_or_default();
         let read = match room {
             None => uninterrupted(|| self.net.read(stream, buffer)),

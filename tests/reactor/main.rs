@@ -24,6 +24,7 @@ mod net;
 mod opening;
 mod pausing;
 mod pressure;
+mod reading;
 mod sending;
 mod streams;
 #[cfg(feature = "tls")]

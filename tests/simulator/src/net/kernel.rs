@@ -34,6 +34,7 @@ impl Sim {
             late: Vec::new(),
             accept_errors: Default::default(),
             turned_away: 0,
+            reads: 0,
             writes: 0,
             polls: 0,
             capacity: 64 * 1024,
@@ -326,6 +327,7 @@ impl Sim {
         let taken = it.pull(side, count, now, full_until);
         it.ends[side].readable_edge |= short && count < there;
         bytes[..count].copy_from_slice(&taken);
+        self.reads += usize::from(count > 0);
         self.count(number, count > 0);
         self.note(Some(number), "reads", [pipe as u64, count as u64, u64::from(ended)]);
         if count == 0 && !ended { Err(ErrorKind::WouldBlock.into()) } else { Ok(count) }

@@ -55,6 +55,8 @@ pub struct Sim {
     pub accept_errors: VecDeque<io::Error>,
     /// Streams turned away while descriptors were used up.
     pub turned_away: usize,
+    /// Calls of `read` and `read_vectored` that moved bytes.
+    pub reads: usize,
     /// Calls of `write` and `write_vectored` that moved bytes.
     pub writes: usize,
     /// Calls of `poll`.
