@@ -69,7 +69,7 @@ impl<'a> Events<'a> {
         match self.whole_message() {
             Some(Ok(message)) => Ok(Some(Event::Message(message))),
             Some(Err(violation)) => Err(violation),
-            None => self.next_of_any_kind(),
+            None => Ok(self.next_of_any_kind()?.map(|(event, _)| event)),
         }
     }
 
@@ -102,19 +102,19 @@ impl<'a> Events<'a> {
         Some(data(header.opcode, payload).map_err(|violation| self.receiver.fail(violation)))
     }
 
-    /// The next event, where it is [no such message](Self::whole_message).
+    /// The next event, where it is [no such message](Self::whole_message), and how many bytes remain behind it.
     #[inline(never)]
-    pub(crate) fn next_of_any_kind(&mut self) -> Result<Option<Event<'_>>, Violation> {
+    pub(crate) fn next_of_any_kind(&mut self) -> Result<Option<(Event<'_>, usize)>, Violation> {
         loop {
             match self.step() {
                 Ok(Step::Again) => {}
-                Ok(Step::Event(event)) => return Ok(Some(event)),
+                Ok(Step::Event(event)) => return Ok(Some((event, self.bytes.len()))),
                 Ok(Step::Starved) => return Ok(None),
                 Ok(Step::Whole) => break,
                 Err(violation) => return Err(self.receiver.fail(violation)),
             }
         }
-        self.whole_event()
+        Ok(self.whole_event()?.map(|event| (event, self.bytes.len())))
     }
 
     #[cold]

@@ -37,8 +37,10 @@ pub struct Receiver {
 #[derive(Debug)]
 pub(crate) struct Room<'a> {
     pub(crate) bytes: &'a mut [u8],
-    /// How long the message is, if it ends with these bytes.
-    pub(crate) ended_bytes: Option<u64>,
+    /// What was announced of the message, these bytes and those before them included.
+    pub(crate) message_bytes: u64,
+    /// The message ends with these bytes.
+    pub(crate) ends: bool,
 }
 
 /// ```text
@@ -93,10 +95,18 @@ impl Receiver {
     /// Where what comes next may be read to, so that it need not be copied: room for a part of the binary message that
     /// is awaited. `None` where little or nothing is awaited, or something else.
     #[cfg(feature = "reactor")]
+    #[inline]
     pub(crate) fn room(&mut self) -> Option<Room<'_>> {
-        let State::Busy(progress) = &mut self.state else { return None };
+        match &mut self.state {
+            State::Busy(progress) => Self::room_in(progress, &self.limits),
+            State::Ready | State::Closed | State::Failed(_) => None,
+        }
+    }
+
+    #[cfg(feature = "reactor")]
+    fn room_in<'a>(progress: &'a mut Progress, limits: &Limits) -> Option<Room<'a>> {
         let Progress { frame: Some(frame), message: Some(open), gathered, inflater: None, .. } =
-            &mut **progress
+            progress
         else {
             return None;
         };
@@ -107,9 +117,9 @@ impl Receiver {
             return None;
         }
         let missing = usize::try_from(frame.missing()).unwrap_or(usize::MAX);
-        let bytes = gathered.room(missing, open.plain_bytes_max(&self.limits))?;
-        let ended_bytes = (open.ends && bytes.len() == missing).then_some(open.announced);
-        Some(Room { bytes, ended_bytes })
+        let bytes = gathered.room(missing, open.plain_bytes_max(limits))?;
+        let ends = open.ends && bytes.len() == missing;
+        Some(Room { bytes, message_bytes: open.announced, ends })
     }
 
     /// So many bytes were read to the [room](Self::room). What comes of them is told by [`receive`](Self::receive),
@@ -230,16 +240,16 @@ mod tests {
     }
 
     #[test]
-    fn room_tells_how_long_the_message_is_that_ends_with_it() {
+    fn room_tells_how_long_the_message_is_and_whether_it_ends_with_it() {
         let mut receiver = begun(Delivery::Whole, 0x82, 60_000);
-        for expected in [None, None, None, None, Some(60_000)] {
+        for expected in [false, false, false, false, true] {
             let room = receiver.room().unwrap();
-            assert_eq!(room.ended_bytes, expected);
+            assert_eq!((room.message_bytes, room.ends), (60_000, expected));
             let length = room.bytes.len();
             receiver.read_to_room(length);
         }
         let mut fragment = begun(Delivery::Whole, 0x02, 4_097);
-        assert_eq!(fragment.room().map(|it| it.ended_bytes), Some(None), "others follow");
+        assert!(!fragment.room().unwrap().ends, "others follow");
     }
 
     #[test]

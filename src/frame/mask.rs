@@ -3,11 +3,11 @@
 use fearless_simd::{Level, Simd, dispatch};
 
 /// So many bytes are worth asking which vectors there are.
-const BYTES_MANY: usize = 256;
+const MANY_BYTES: usize = 256;
 
 /// So many bytes are worth to begin with a line of the cache: vectors that lie in two lines take two accesses. How many
 /// bytes come before it, no processor foresees, which costs more than it gains with fewer.
-const BYTES_LONG: usize = 8 * 1024;
+const LONG_BYTES: usize = 8 * 1024;
 
 /// A line of the cache, and the widest vector that there is.
 const LINE_BYTES: usize = 64;
@@ -34,7 +34,7 @@ pub fn mask(payload: &mut [u8], key: [u8; 4], offset: u64) {
 /// Masks or unmasks bytes of which the first meets the first of the key.
 #[inline(always)]
 pub(crate) fn mask_from_start(payload: &mut [u8], key: [u8; 4]) {
-    if payload.len() < BYTES_MANY { mask_few(payload, key) } else { mask_many(payload, key) }
+    if payload.len() < MANY_BYTES { mask_few(payload, key) } else { mask_many(payload, key) }
 }
 
 /// The compiler turns this into vector instructions; of 128 bits at a time, it does not.
@@ -58,7 +58,7 @@ fn mask_few(payload: &mut [u8], key: [u8; 4]) {
 /// The same, with the widest vectors that this processor has.
 #[inline(never)]
 fn mask_many(mut payload: &mut [u8], mut key: [u8; 4]) {
-    if payload.len() >= BYTES_LONG {
+    if payload.len() >= LONG_BYTES {
         let before = payload.as_ptr().align_offset(LINE_BYTES).min(payload.len());
         let (start, lines) = payload.split_at_mut(before);
         mask_few(start, key);
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn a_long_payload_may_begin_anywhere_in_a_line_of_the_cache() {
         for start in (0..LINE_BYTES).step_by(if cfg!(miri) { 9 } else { 1 }) {
-            for (length, offset) in [(BYTES_LONG, 0), (BYTES_LONG + 61, 3)] {
+            for (length, offset) in [(LONG_BYTES, 0), (LONG_BYTES + 61, 3)] {
                 assert_equals_the_reference(start, length, offset);
             }
         }

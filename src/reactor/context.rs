@@ -1,8 +1,8 @@
 //! What a handler can do: [`Context`] for one connection, [`Hub`] for all.
 
-use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
+use std::{fmt, mem};
 
 use super::counters::Counters;
 use super::sending::SendStatus;
@@ -17,45 +17,36 @@ use crate::handshake::ClientRequest;
 
 /// A connection, in the hands of a [`Handler`](super::Handler).
 ///
-/// What is sent here is written when the handler returns, all of it in one go. Only a message of 96 KiB and more may be
-/// written at once, with what was sent before it; and one of 24 KiB and more, if it is the first that long in answer to
-/// the last message that was read.
+/// What is sent here is written when the handler returns, all of it in one go. Only a long message may be written at
+/// once, with what was sent before it: one of 96 KiB and more, and the first of 24 KiB and more in answer to the last of
+/// the messages that were read together.
 pub struct Context<'a, S> {
     world: &'a mut World<S>,
     id: ConnectionId,
     /// Its socket, while what came from it is handled.
     socket: Option<&'a mut dyn Write>,
-    /// A payload from this length on is written at once, from where it lies.
-    written_at_once_bytes: usize,
+    /// What is sent first is likely to be the last that is to be written now.
+    is_last: bool,
 }
 
-/// To copy a payload of this length costs more than a write of its own. Shorter ones are cheaper in one write with those
-/// before and behind them.
+/// A payload from this length on is written at once, from where it lies: to copy it costs more than a write of its own.
+/// Shorter ones are cheaper in one write with those before and behind them.
 const WRITTEN_AT_ONCE_BYTES: usize = 96 * 1024;
-/// The same for one behind which nothing more is to be expected: it needs no write of its own, only a longer list of
-/// what is written.
+/// The same where nothing is likely to follow: what is saved is the copy, at the price of a list of two things to write.
 const LAST_WRITTEN_AT_ONCE_BYTES: usize = 24 * 1024;
 
 impl<'a, S> Context<'a, S> {
     pub(super) fn new(world: &'a mut World<S>, id: ConnectionId) -> Self {
-        Self { world, id, socket: None, written_at_once_bytes: WRITTEN_AT_ONCE_BYTES }
+        Self { world, id, socket: None, is_last: false }
     }
 
     pub(super) fn reading(
         world: &'a mut World<S>,
         id: ConnectionId,
         socket: Option<&'a mut dyn Write>,
+        is_last: bool,
     ) -> Self {
-        Self { world, id, socket, written_at_once_bytes: WRITTEN_AT_ONCE_BYTES }
-    }
-
-    /// Says whether what is handled is the last that was read, so that the answer is likely to be the last too.
-    #[inline]
-    pub(super) fn last(mut self, is_last: bool) -> Self {
-        if is_last {
-            self.written_at_once_bytes = LAST_WRITTEN_AT_ONCE_BYTES;
-        }
-        self
+        Self { world, id, socket, is_last }
     }
 
     /// Which connection this is.
@@ -83,13 +74,20 @@ impl<'a, S> Context<'a, S> {
     #[inline]
     pub fn send<'m>(&mut self, message: impl Into<Outgoing<Message<'m>>>) -> SendStatus {
         let payload = Payload::from(message.into());
+        if payload.bytes.len() < LAST_WRITTEN_AT_ONCE_BYTES {
+            return self.world.send(self.id, &payload);
+        }
+        self.send_long(&payload)
+    }
+
+    fn send_long(&mut self, payload: &Payload<'_>) -> SendStatus {
+        let is_long = payload.bytes.len() >= WRITTEN_AT_ONCE_BYTES;
         match &mut self.socket {
-            Some(socket) if payload.bytes.len() >= self.written_at_once_bytes => {
-                // What follows was not to be expected, and leaves in one go again.
-                self.written_at_once_bytes = WRITTEN_AT_ONCE_BYTES;
-                self.world.send_at_once(self.id, &payload, *socket)
+            Some(socket) if is_long => self.world.send_at_once(self.id, payload, *socket),
+            Some(socket) if mem::take(&mut self.is_last) => {
+                self.world.send_last(self.id, payload, *socket)
             }
-            _ => self.world.send(self.id, &payload),
+            _ => self.world.send(self.id, payload),
         }
     }
 

@@ -23,10 +23,11 @@
 //! 1. Wait until something is ready, another thread has posted something, or a deadline has come.
 //! 2. Read each socket that is ready into the loop's one receive buffer, and hand its messages to the
 //!    [`Handler`]. What the handler sends to the same connection goes into the loop's one send buffer.
-//! 3. Write that buffer, once per socket. What a socket does not take becomes its outbox.
+//! 3. Write that buffer, once per socket; only [what is long](Context) may be written before, from where it lies. What a
+//!    socket does not take becomes its outbox.
 //! 4. Deliver what was published, once per subscriber, and tell the handler which connections have ended.
 //!
-//! So a connection at rest owns no buffer, and a socket is written once however many messages it got.
+//! So a connection at rest owns no buffer, and a socket is written once however many short messages it got.
 //!
 //! # Backpressure
 //!

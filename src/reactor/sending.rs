@@ -1,11 +1,12 @@
-//! Sending: into the loop's send buffer for the connection whose event is being handled, into an outbox for others.
+//! Sending: into the loop's send buffer for the connection whose event is being handled, into an outbox for others; and
+//! long messages from where they lie.
 
-use std::fmt;
+use std::{fmt, io};
 
 use super::handler::Closed;
 use super::slab::ConnectionId;
 use super::world::{Slot, State, World};
-use super::write::{Write, empty, write_behind};
+use super::write::{Write, empty, try_write, write_behind};
 use crate::connection::{Outgoing, Part, Payload, Prepared, Sender};
 use crate::error::SendError;
 
@@ -81,12 +82,48 @@ impl<S> World<S> {
         self.count_sent(status)
     }
 
-    /// Sends a long message: what the socket takes of it is written from where it lies.
+    /// Sends a long message: what the socket takes of it is written at once, from where it lies, and the rest waits.
     pub(super) fn send_at_once(
         &mut self,
         id: ConnectionId,
         payload: &Payload<'_>,
         socket: &mut dyn Write,
+    ) -> SendStatus {
+        self.send_from_where_it_lies(id, payload, |out, payload, slot| {
+            let written = write_behind(out, payload, slot, socket)?;
+            empty(out);
+            Ok(written)
+        })
+    }
+
+    /// Sends what is likely to be the last of an answer. The rest that the socket does not take stays in the send
+    /// buffer, where it would be had nothing been written: others may follow, and are not to count as what a peer that
+    /// does not read has left waiting.
+    pub(super) fn send_last(
+        &mut self,
+        id: ConnectionId,
+        payload: &Payload<'_>,
+        socket: &mut dyn Write,
+    ) -> SendStatus {
+        self.send_from_where_it_lies(id, payload, |out, payload, slot| {
+            if payload.is_empty() {
+                return Ok(0); // it was masked or compressed on its way to the buffer
+            }
+            let written = try_write(out, payload, slot, socket)?;
+            let of_payload = written.saturating_sub(out.len());
+            out.drain(..written - of_payload);
+            out.extend_from_slice(payload.get(of_payload..).unwrap_or_default());
+            Ok(written)
+        })
+    }
+
+    /// Lets `write` write the send buffer and the payload that belongs behind it, and say how much the socket took.
+    /// Where something else has to go first, the message is sent as any other.
+    fn send_from_where_it_lies(
+        &mut self,
+        id: ConnectionId,
+        payload: &Payload<'_>,
+        write: impl FnOnce(&mut Vec<u8>, &[u8], &mut Slot<S>) -> io::Result<usize>,
     ) -> SendStatus {
         let Some(slot) = self.slots.get_mut(id).filter(|_| self.corked == Some(id)) else {
             return self.send(id, payload);
@@ -97,22 +134,20 @@ impl<S> World<S> {
         if slot.subscriptions.as_ref().is_some_and(|it| self.topics.has_new(it)) {
             return self.send(id, payload);
         }
-        let written = sender.send_but_payload(payload, &mut self.out).map(|payload| {
-            let written = write_behind(&self.out, payload, slot, socket);
-            empty(&mut self.out);
-            written
-        });
-        match written {
-            Ok(Ok(written)) => {
+        let payload = match sender.send_but_payload(payload, &mut self.out) {
+            Ok(payload) => payload,
+            Err(misuse) => return slot.status(Err(misuse), false),
+        };
+        match write(&mut self.out, payload, slot) {
+            Ok(written) => {
                 self.counters.bytes_sent += written as u64;
-                let status = slot.status(Ok(()), false);
+                let status = slot.status(Ok(()), self.out.len() > self.limits.outbox_pause_bytes);
                 self.count_sent(status)
             }
-            Ok(Err(error)) => {
+            Err(error) => {
                 self.cut(id, Closed::Lost(error));
                 SendStatus::Dropped(Dropped::NotOpen)
             }
-            Err(misuse) => slot.status(Err(misuse), false),
         }
     }
 

@@ -15,9 +15,7 @@ use super::{READS_MAX, RECEIVE_BYTES, Reactor, SEND_BYTES};
 use crate::connection::{Event, Events, Receiver};
 use crate::error::Violation;
 
-/// A longer message does not fit into the receive buffer.
-const LONG_BYTES: u64 = RECEIVE_BYTES as u64;
-/// So much is read of what is likely to be the start of such a one.
+/// So much is read of what is likely to be the start of a message that does not fit into the receive buffer.
 const START_BYTES: usize = 16 * 1024;
 
 /// A socket, and what becomes of the bytes that come from it.
@@ -35,7 +33,7 @@ pub(super) struct Socket<St> {
     pub(super) tells_room: bool,
     /// The peer has ended its direction: reading goes on to the end.
     pub(super) read_closed: bool,
-    /// What was read last is the end of a long message.
+    /// What was read last belongs to a message that does not fit into the receive buffer, and nothing behind it.
     after_long: bool,
     /// Our direction is ended, or left to end with the peer's.
     shut: bool,
@@ -207,23 +205,22 @@ impl<H: Handler, N: Net> Reactor<H, N> {
     fn read_once(&mut self, id: ConnectionId, buffer: &mut [u8]) -> Option<usize> {
         self.world.slots.get(id)?;
         let socket = self.sockets.get_mut(id.index as usize)?.as_mut()?;
-        let Socket { stream, inbound, after_long, .. } = socket;
+        let Socket { stream, inbound, .. } = socket;
         // What a long message awaits is read to where it is gathered.
         let room = match inbound {
             Inbound::Frames(receiver) => receiver.room(),
             Inbound::Request(..) | Inbound::Answer(_) | Inbound::Nothing => None,
         };
-        // Where a long one ends, another is likely to begin, whose start would have to be copied to where it is gathered.
-        let begins_long = match &room {
-            Some(room) => room.ended_bytes.is_some_and(|bytes| bytes > LONG_BYTES),
-            None => *after_long,
-        };
-        *after_long = room.is_some() && begins_long;
-        let start_bytes = if begins_long { START_BYTES } else { buffer.len() };
+        let is_long = room.as_ref().is_some_and(|room| {
+            room.bytes.len() >= RECEIVE_BYTES
+                || room.ends && room.message_bytes > RECEIVE_BYTES as u64
+        });
+        // Where a long one ends, another is likely to begin, and what is read of it here has to be copied to its place.
+        let behind_bytes = if is_long || socket.after_long { START_BYTES } else { buffer.len() };
         let may_read = self.world.may_read_bytes(id);
         let room = room.map(|room| room.bytes.split_at_mut(may_read.min(room.bytes.len())).0);
         let room_bytes = room.as_ref().map_or(0, |room| room.len());
-        let buffer_bytes = start_bytes.min(may_read.saturating_sub(room_bytes));
+        let buffer_bytes = behind_bytes.min(may_read.saturating_sub(room_bytes));
         let buffer = buffer.get_mut(..buffer_bytes).unwrap_or_default();
         let read = match room {
             None => uninterrupted(|| self.net.read(stream, buffer)),
@@ -236,6 +233,7 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             Ok(count) if count > 0 => {
                 // A short read has emptied the socket (epoll(7)), unless the end of the stream is behind it.
                 socket.readable = count == room_bytes + buffer.len() || socket.read_closed;
+                socket.after_long = is_long && count <= room_bytes;
                 if let Inbound::Frames(receiver) = &mut socket.inbound
                     && room_bytes > 0
                 {
@@ -433,17 +431,13 @@ fn handle_events<H: Handler, N: Net>(
             BeforeEvent::Deliver(delivery) => events.set_delivery(delivery),
             BeforeEvent::Discard => {}
         }
-        let mut is_last = false;
-        let message = match events.whole_message() {
-            Some(Ok(message)) => {
-                is_last = events.remaining() == 0;
-                message
-            }
+        let (message, behind_bytes) = match events.whole_message() {
+            Some(Ok(message)) => (message, events.remaining()),
             Some(Err(violation)) => break fail(world, id, violation),
             None if !events.has_more() => break Handled::All,
             None => match events.next_of_any_kind() {
-                Ok(Some(Event::Message(message))) => message,
-                Ok(Some(event)) => {
+                Ok(Some((Event::Message(message), behind_bytes))) => (message, behind_bytes),
+                Ok(Some((event, _))) => {
                     let deliver = matches!(before, BeforeEvent::Deliver(_));
                     match handle_event(handler, world, id, &event, deliver, &mut line) {
                         Handled::All | Handled::Some => continue,
@@ -457,8 +451,8 @@ fn handle_events<H: Handler, N: Net>(
         if let BeforeEvent::Deliver(_) = before {
             messages += 1;
             world.have_taken(id);
-            let cx = Context::reading(world, id, line.at_once());
-            handler.on_message(&mut cx.last(is_last), message);
+            let is_last = behind_bytes == 0;
+            handler.on_message(&mut Context::reading(world, id, line.at_once(), is_last), message);
         }
         // What is long is written before more is read.
         if world.out.len() < SEND_BYTES && events.is_done() {
@@ -499,10 +493,10 @@ fn handle_event<H: Handler, N: Net>(
         Event::Part(part) if deliver => {
             world.heard_messages(id);
             world.counters.messages_received += u64::from(part.last);
-            handler.on_part(&mut Context::reading(world, id, line.at_once()), part)
+            handler.on_part(&mut Context::reading(world, id, line.at_once(), false), part)
         }
         Event::Pong(payload) if deliver => {
-            handler.on_pong(&mut Context::reading(world, id, line.at_once()), payload)
+            handler.on_pong(&mut Context::reading(world, id, line.at_once(), false), payload)
         }
         Event::Message(_) | Event::Part(_) | Event::Pong(_) => {}
         Event::Ping(_) => {

@@ -1,7 +1,8 @@
 //! All connections as a handler can reach them: their sending halves, sessions, topics and deadlines.
 //!
-//! Nothing here touches a socket. What is to be written is put into the loop's send buffer, for the connection whose
-//! event is being handled, or into the connection's outbox, and is written once when the event, or the turn, ends.
+//! Nothing here knows a socket. What is to be written is put into the loop's send buffer, for the connection whose event
+//! is being handled, or into the connection's outbox, and is written once when the event, or the turn, ends; but for long
+//! messages, which are written from where they lie to a socket that comes with them.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;

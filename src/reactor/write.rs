@@ -138,31 +138,49 @@ pub(super) fn empty(out: &mut Vec<u8>) {
 
 /// Writes the send buffer and a payload that belongs behind it. What the socket does not take goes to the outbox. Says
 /// how much it took.
+#[inline]
 pub(super) fn write_behind<S>(
     out: &[u8],
     payload: &[u8],
     slot: &mut Slot<S>,
     socket: &mut (impl Write + ?Sized),
 ) -> io::Result<usize> {
-    let mut written = 0;
-    if !slot.blocked && slot.waiting_bytes() == 0 {
-        let taken = match payload {
-            [] => socket.write(out),
-            _ => socket.write_vectored(&[IoSlice::new(out), IoSlice::new(payload)]),
-        };
-        match taken {
-            Ok(count) => written = count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-            Err(error) => return Err(error),
-        }
-        slot.blocked = written < out.len() + payload.len() || socket.waits();
-        if !slot.blocked {
-            return Ok(written);
-        }
+    let written = try_write(out, payload, slot, socket)?;
+    if slot.blocked || written < out.len() + payload.len() {
+        keep_rest(out, payload, written, slot);
     }
+    Ok(written)
+}
+
+/// Has the outbox keep what the socket did not take of the two.
+#[cold]
+fn keep_rest<S>(out: &[u8], payload: &[u8], written: usize, slot: &mut Slot<S>) {
     let outbox = slot.outbox.get_or_insert_default();
     outbox.push(out.get(written..).unwrap_or_default());
     outbox.push(payload.get(written.saturating_sub(out.len())..).unwrap_or_default());
+}
+
+/// Writes what the socket takes of the send buffer and a payload that belongs behind it, where nothing waits before
+/// them. Says how much that was.
+#[inline(always)] // without the payload, where there is none
+pub(super) fn try_write<S>(
+    out: &[u8],
+    payload: &[u8],
+    slot: &mut Slot<S>,
+    socket: &mut (impl Write + ?Sized),
+) -> io::Result<usize> {
+    if slot.blocked || slot.waiting_bytes() > 0 {
+        return Ok(0);
+    }
+    let taken = match payload {
+        [] => socket.write(out),
+        _ => socket.write_vectored(&[IoSlice::new(out), IoSlice::new(payload)]),
+    };
+    let written = match taken {
+        Err(error) if error.kind() == ErrorKind::WouldBlock => 0,
+        taken => taken?,
+    };
+    slot.blocked = written < out.len() + payload.len() || socket.waits();
     Ok(written)
 }
 

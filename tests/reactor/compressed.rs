@@ -211,3 +211,13 @@ fn an_unfinished_compressed_message_counts_with_what_inflates_it_and_what_it_ref
     assert!((112 * 1024..128 * 1024).contains(&held[0]), "{held:?}");
     assert!(held[0] <= held[1], "what it refers to does not count any more: {held:?}");
 }
+
+#[test]
+fn a_long_answer_that_is_compressed_leaves_with_what_follows() {
+    let mut world = World::compressing();
+    let client = world.open_client("/", Some(with_context()));
+    let before = world.net.sim().writes;
+    client.peer.write(&text("bursts 30000 40"));
+    world.run();
+    assert_eq!(world.net.sim().writes - before, 1);
+}

@@ -17,26 +17,91 @@ fn what_many_messages_are_answered_with_leaves_in_one_write() {
 }
 
 #[test]
-fn long_answers_leave_with_those_before_them() {
-    for (commands, lengths, writes) in [
-        (vec!["bursts 30000"], vec![30_000], 1),
-        (vec!["bursts 30000", "bursts 30000", "bursts 30000"], vec![30_000; 3], 1),
-        (vec!["bursts 10 20", "bursts 30 90000"], vec![10, 20, 30, 90_000], 1),
+fn a_long_answer_is_written_from_where_it_lies_with_those_before_it() {
+    const LONG: usize = 24 * 1024;
+    for (commands, lengths, writes, from_where_they_lie) in [
+        (vec!["bursts 24575"], vec![LONG - 1], 1, 0),
+        (vec!["bursts 24576"], vec![LONG], 1, 1),
+        (vec!["bursts 24576", "bursts 24576", "bursts 24576"], vec![LONG; 3], 1, 1),
+        (vec!["bursts 10 20", "bursts 30 90000"], vec![10, 20, 30, 90_000], 1, 1),
         // Only one of several answers to the last message can be the last answer, and it is not known which.
-        (vec!["bursts 30000 30000 30000 40 30000"], vec![30_000, 30_000, 30_000, 40, 30_000], 2),
+        (vec!["bursts 24576 24576 24576 40"], vec![LONG, LONG, LONG, 40], 2, 1),
         // So long that a copy costs more than a write.
-        (vec!["bursts 100000", "bursts 7 100000"], vec![100_000, 7, 100_000], 2),
+        (vec!["bursts 100000", "bursts 7 100000"], vec![100_000, 7, 100_000], 2, 2),
     ] {
         let mut world = World::new(Limits::default());
         world.net.sim().capacity = 1 << 20;
         let peer = world.open();
-        let before = world.net.sim().writes;
         peer.write(&commands.iter().flat_map(|command| text(command)).collect::<Vec<u8>>());
+        let before = world.net.sim().writes;
         world.run();
-        assert_eq!(world.net.sim().writes - before, writes, "{commands:?}");
+        let sim = world.net.sim();
+        let done = (sim.writes - before, sim.writes_of_several);
+        drop(sim);
+        assert_eq!(done, (writes, from_where_they_lie), "{commands:?}");
         let expected: Vec<u8> =
             lengths.iter().flat_map(|&length| plain(0x82, &vec![b'b'; length])).collect();
         assert!(peer.read() == expected, "{commands:?}");
+    }
+}
+
+#[test]
+fn a_message_of_any_length_and_however_read_is_answered_from_where_it_lies_if_it_is_the_last() {
+    for length in [24_576, 65_535, 65_536, 90_000] {
+        for first in [1, 5_000, length] {
+            let mut world = World::new(Limits::default());
+            world.net.sim().capacity = 1 << 20;
+            let peer = world.open();
+            let frame = frame(0x82, &vec![3; length]);
+            peer.write(&frame[..first]);
+            world.run();
+            peer.write(&frame[first..]);
+            world.run();
+            assert_eq!(world.net.sim().writes_of_several, 1, "{length}, cut at {first}");
+            assert!(peer.read() == plain(0x82, &vec![3; length]), "{length}, cut at {first}");
+        }
+    }
+}
+
+#[test]
+fn what_a_full_socket_leaves_of_a_long_answer_does_not_count_before_the_rest_of_the_answer() {
+    for capacity in [1, 9, 10, 11, 20_000, 30_010, 30_050] {
+        for publishes in [false, true] {
+            let mut world = World::new(Limits::default());
+            world.net.sim().capacity = capacity;
+            let peer = world.net.connect(ADDRESS);
+            peer.write(REQUEST);
+            let mut got = Vec::new();
+            while !got.ends_with(b"\r\n\r\n") {
+                world.run_some(3);
+                got.extend(peer.read());
+            }
+            got.clear();
+            let mut expected = Vec::new();
+            if publishes {
+                peer.write(&[text("subscribe room"), text("publish room")].concat());
+                expected.extend(plain(0x81, b"publish room"));
+            }
+            peer.write(
+                &[frame(0x89, b"ping"), text(&format!("bursts 30000{}", " 30000".repeat(39)))]
+                    .concat(),
+            );
+            expected.extend(plain(0x8A, b"ping"));
+            expected.extend(plain(0x82, &[b'b'; 30_000]).repeat(40));
+            for _ in 0..2_000_000 {
+                world.run_some(1);
+                got.extend(peer.read());
+                if got.len() >= expected.len() {
+                    break;
+                }
+            }
+            assert!(
+                got == expected,
+                "{capacity}, {publishes}: {} bytes, {:?}",
+                got.len(),
+                world.journal()
+            );
+        }
     }
 }
 

@@ -35,7 +35,9 @@ impl Sim {
             accept_errors: Default::default(),
             turned_away: 0,
             reads: 0,
+            read_first: 0,
             writes: 0,
+            writes_of_several: 0,
             polls: 0,
             capacity: 64 * 1024,
             full_until: usize::MAX,
@@ -386,6 +388,7 @@ impl Sim {
             return Err(ErrorKind::WouldBlock.into());
         }
         self.writes += 1;
+        self.writes_of_several += usize::from(slices.len() > 1);
         self.damage((pipe, side), taken);
         Ok(taken)
     }

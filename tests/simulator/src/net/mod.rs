@@ -57,8 +57,12 @@ pub struct Sim {
     pub turned_away: usize,
     /// Calls of `read` and `read_vectored` that moved bytes.
     pub reads: usize,
+    /// How many bytes went to the first of the buffers of `read_vectored`.
+    pub read_first: usize,
     /// Calls of `write` and `write_vectored` that moved bytes.
     pub writes: usize,
+    /// Those of them that had several buffers to write.
+    pub writes_of_several: usize,
     /// Calls of `poll`.
     pub polls: usize,
     /// How many bytes a socket holds for a peer that does not read.
@@ -306,6 +310,7 @@ impl Net for SimNet {
     ) -> io::Result<usize> {
         let mut all = vec![0; bytes.iter().map(|it| it.len()).sum()];
         let count = self.read(stream, &mut all)?;
+        self.sim().read_first += count.min(bytes.first().map_or(0, |it| it.len()));
         let mut rest = &all[..count];
         for slice in bytes {
             rest = &rest[rest.read(slice)?..];
