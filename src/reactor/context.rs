@@ -81,12 +81,11 @@ impl<'a, S> Context<'a, S> {
     }
 
     fn send_long(&mut self, payload: &Payload<'_>) -> SendStatus {
+        let is_last = mem::take(&mut self.is_last);
         let is_long = payload.bytes.len() >= WRITTEN_AT_ONCE_BYTES;
         match &mut self.socket {
             Some(socket) if is_long => self.world.send_at_once(self.id, payload, *socket),
-            Some(socket) if mem::take(&mut self.is_last) => {
-                self.world.send_last(self.id, payload, *socket)
-            }
+            Some(socket) if is_last => self.world.send_last(self.id, payload, *socket),
             _ => self.world.send(self.id, payload),
         }
     }
@@ -212,7 +211,8 @@ impl<'a, S> Context<'a, S> {
     }
 
     /// How many bytes wait for the peer: because its socket is full, or to be written at the end of the turn. What was
-    /// encrypted already is not counted.
+    /// encrypted already is not counted, nor what is sent to the connection whose event is being handled before that is
+    /// over.
     pub fn waiting_bytes(&self) -> usize {
         self.world.slots.get(self.id).map_or(0, Slot::waiting_bytes)
     }

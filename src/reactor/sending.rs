@@ -110,6 +110,10 @@ impl<S> World<S> {
                 return Ok(0); // it was masked or compressed on its way to the buffer
             }
             let written = try_write(out, payload, slot, socket)?;
+            if written == out.len() + payload.len() {
+                empty(out);
+                return Ok(written);
+            }
             let of_payload = written.saturating_sub(out.len());
             out.drain(..written - of_payload);
             out.extend_from_slice(payload.get(of_payload..).unwrap_or_default());
@@ -145,6 +149,7 @@ impl<S> World<S> {
                 self.count_sent(status)
             }
             Err(error) => {
+                empty(&mut self.out);
                 self.cut(id, Closed::Lost(error));
                 SendStatus::Dropped(Dropped::NotOpen)
             }

@@ -14,8 +14,11 @@ use super::write::{Line, uninterrupted, write_out};
 use super::{READS_MAX, RECEIVE_BYTES, Reactor, SEND_BYTES};
 use crate::connection::{Event, Events, Receiver};
 use crate::error::Violation;
+use crate::frame::FrameHeader;
 
-/// So much is read of what is likely to be the start of a message that does not fit into the receive buffer.
+/// The longest payload that fits into the receive buffer with its header.
+const FITTING_BYTES_MAX: usize = RECEIVE_BYTES - FrameHeader::BYTES_MAX;
+/// So much is read of what is likely to be the start of a longer one.
 const START_BYTES: usize = 16 * 1024;
 
 /// A socket, and what becomes of the bytes that come from it.
@@ -33,7 +36,7 @@ pub(super) struct Socket<St> {
     pub(super) tells_room: bool,
     /// The peer has ended its direction: reading goes on to the end.
     pub(super) read_closed: bool,
-    /// What was read last belongs to a message that does not fit into the receive buffer, and nothing behind it.
+    /// What was read last belongs to a message that does not fit into the receive buffer; nothing behind it was read.
     after_long: bool,
     /// Our direction is ended, or left to end with the peer's.
     shut: bool,
@@ -212,8 +215,8 @@ impl<H: Handler, N: Net> Reactor<H, N> {
             Inbound::Request(..) | Inbound::Answer(_) | Inbound::Nothing => None,
         };
         let is_long = room.as_ref().is_some_and(|room| {
-            room.bytes.len() >= RECEIVE_BYTES
-                || room.ends && room.message_bytes > RECEIVE_BYTES as u64
+            room.bytes.len() >= FITTING_BYTES_MAX
+                || room.ends && room.message_bytes > FITTING_BYTES_MAX as u64
         });
         // Where a long one ends, another is likely to begin, and what is read of it here has to be copied to its place.
         let behind_bytes = if is_long || socket.after_long { START_BYTES } else { buffer.len() };

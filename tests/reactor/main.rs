@@ -134,6 +134,15 @@ impl Handler for Probe {
                     self.statuses.push(cx.send(block.as_slice()));
                 }
             }
+            "burst-and-close" | "burst-and-publish" | "burst-and-ping" => {
+                let block = vec![b'b'; rest.parse().unwrap()];
+                self.statuses.push(cx.send(block.as_slice()));
+                match command {
+                    "burst-and-close" => self.statuses.push(cx.close(CloseCode::NORMAL, "said")),
+                    "burst-and-ping" => self.statuses.push(cx.ping(b"?")),
+                    _ => cx.publish("room", "news"),
+                }
+            }
             "whisper" => {
                 let id = self.ids[rest.parse::<usize>().unwrap()];
                 match cx.connection(id) {

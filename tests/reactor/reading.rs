@@ -20,6 +20,8 @@ fn little_is_read_only_where_a_long_message_is_likely_to_begin() {
         (vec![LONG], 2, LONG - 262_130, "a bufferful, and the rest"),
         (vec![LONG; 3], 4, 3 * LONG - 262_130 - 2 * 16_370, "the start comes with the end before"),
         ([vec![LONG], vec![1_000; 200]].concat(), 3, LONG - 262_130, "the second read finds out"),
+        (vec![400_000; 3], 4, 3 * 400_000 - 262_130 - 2 * 16_370, "as long as it does not fit"),
+        (vec![200_000; 4], 3, 75_754, "what fits is read with what is behind it"),
     ] {
         // Each in a thread of its own, as a thread keeps buffers to gather in; the first message makes some.
         let row = move || {

@@ -28,6 +28,7 @@ fn a_long_answer_is_written_from_where_it_lies_with_those_before_it() {
         (vec!["bursts 24576 24576 24576 40"], vec![LONG, LONG, LONG, 40], 2, 1),
         // So long that a copy costs more than a write.
         (vec!["bursts 100000", "bursts 7 100000"], vec![100_000, 7, 100_000], 2, 2),
+        (vec!["bursts 100000 30000 40"], vec![100_000, 30_000, 40], 2, 1),
     ] {
         let mut world = World::new(Limits::default());
         world.net.sim().capacity = 1 << 20;
@@ -65,44 +66,58 @@ fn a_message_of_any_length_and_however_read_is_answered_from_where_it_lies_if_it
 
 #[test]
 fn what_a_full_socket_leaves_of_a_long_answer_does_not_count_before_the_rest_of_the_answer() {
-    for capacity in [1, 9, 10, 11, 20_000, 30_010, 30_050] {
-        for publishes in [false, true] {
+    let many = format!("bursts{}", " 30000".repeat(40));
+    for capacity in [200, 20_000, 30_010, 30_050] {
+        let mut world = World::new(Limits::default());
+        world.net.sim().capacity = capacity;
+        let peer = world.open();
+        peer.write(&text(&many));
+        let expected = plain(0x82, &[b'b'; 30_000]).repeat(40);
+        assert!(read_all(&mut world, &peer, expected.len()) == expected, "capacity {capacity}");
+        let expected = if capacity < 30_000 { SendStatus::Queued } else { SendStatus::Sent };
+        assert_eq!(world.reactor.handler().statuses[0], expected, "it is known how full it is");
+        assert_eq!(world.journal(), ["open", "drain"]);
+    }
+}
+
+#[test]
+fn what_follows_a_long_answer_that_the_socket_took_a_part_of_comes_behind_it() {
+    let b = |length| plain(0x82, &vec![b'b'; length]);
+    let rows = [
+        ("bursts 30000 100000 5 30000", [b(30_000), b(100_000), b(5), b(30_000)].concat()),
+        ("burst-and-close 30000", [b(30_000), plain(0x88, &close_frame(1000, "said"))].concat()),
+        ("burst-and-publish 30000", [b(30_000), plain(0x81, b"news")].concat()),
+        ("burst-and-ping 30000", [b(30_000), plain(0x89, b"?")].concat()),
+    ];
+    for (command, expected) in rows {
+        // Within the header, behind it, and within the payload.
+        for capacity in [129, 131, 133, 134, 135, 20_000] {
             let mut world = World::new(Limits::default());
+            let peer = world.open();
+            peer.write(&text("subscribe room"));
+            world.run();
             world.net.sim().capacity = capacity;
-            let peer = world.net.connect(ADDRESS);
-            peer.write(REQUEST);
-            let mut got = Vec::new();
-            while !got.ends_with(b"\r\n\r\n") {
-                world.run_some(3);
-                got.extend(peer.read());
-            }
-            got.clear();
-            let mut expected = Vec::new();
-            if publishes {
-                peer.write(&[text("subscribe room"), text("publish room")].concat());
-                expected.extend(plain(0x81, b"publish room"));
-            }
-            peer.write(
-                &[frame(0x89, b"ping"), text(&format!("bursts 30000{}", " 30000".repeat(39)))]
-                    .concat(),
-            );
-            expected.extend(plain(0x8A, b"ping"));
-            expected.extend(plain(0x82, &[b'b'; 30_000]).repeat(40));
-            for _ in 0..2_000_000 {
-                world.run_some(1);
-                got.extend(peer.read());
-                if got.len() >= expected.len() {
-                    break;
-                }
-            }
-            assert!(
-                got == expected,
-                "{capacity}, {publishes}: {} bytes, {:?}",
-                got.len(),
-                world.journal()
-            );
+            peer.write(&[frame(0x89, &[7; 125]), text(command)].concat());
+            let expected = [plain(0x8A, &[7; 125]), expected.clone()].concat();
+            let got = read_all(&mut world, &peer, expected.len());
+            assert!(got == expected, "{command}, capacity {capacity}: {} bytes", got.len());
         }
     }
+}
+
+/// Reads so many bytes, a turn at a time.
+fn read_all(world: &mut World, peer: &Peer, bytes: usize) -> Vec<u8> {
+    let mut got = Vec::new();
+    for _ in 0..20_000 {
+        if got.len() >= bytes {
+            break;
+        }
+        world.run_some(1);
+        got.extend(peer.read());
+    }
+    world.run_some(3);
+    got.extend(peer.read());
+    got
 }
 
 #[test]
